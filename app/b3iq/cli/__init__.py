@@ -1,0 +1,1 @@
+"""The `b3iq` command: one file per verb."""

@@ -1,0 +1,1 @@
+"""The owner's pages: server-rendered, no build step, nothing loaded from elsewhere."""

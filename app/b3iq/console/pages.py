@@ -1,0 +1,79 @@
+"""The owner's pages: routes, setup, login and logout. The console is in `dashboard`."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, request
+
+from b3iq.console import dashboard
+from b3iq.console.assets import static_file
+from b3iq.console.notices import Notice, notice_of
+from b3iq.console.render import harden, page, see_other
+from b3iq.credentials.errors import LoginRefused, TooManyAttempts
+from b3iq.credentials.passwords import MINIMUM
+from b3iq.node import owner
+from b3iq.node.services import services
+
+
+def home() -> Response:
+    """GET /: wherever the visitor has to go next."""
+    if not services().owners.is_claimed():
+        return see_other("/setup/")
+    return see_other("/console/" if owner.session() else "/login")
+
+
+def setup() -> Response:
+    """GET /setup/: the wizard; 404 once the node has its owner."""
+    if services().owners.is_claimed():
+        return page("claimed.html", 404)
+    return page("setup.html", password_length=MINIMUM)
+
+
+def show_login() -> Response:
+    """GET /login."""
+    if not services().owners.is_claimed():
+        return see_other("/setup/")
+    return _login(notice=notice_of(request.args.get("notice")))
+
+
+def log_in() -> Response:
+    """POST /login: the console, or the form again with what was wrong."""
+    name = request.form.get("owner_name", "")
+    response = see_other("/console/")
+    try:
+        owner.log_in(name, request.form.get("password", ""), response)
+    except LoginRefused as refusal:
+        return _login(refusal.status, error=refusal.detail, owner_name=name)
+    except TooManyAttempts as refusal:
+        answer = _login(refusal.status, error=refusal.message, owner_name=name)
+        answer.headers["retry-after"] = str(refusal.retry_after_s)
+        return answer
+    return response
+
+
+def log_out() -> Response:
+    """POST /logout: end the session on the server, then the login page."""
+    response = see_other("/login?notice=logged-out")
+    owner.log_out(response)
+    return response
+
+
+def register(app: Flask) -> None:
+    """Add the pages, their static files and the headers that confine them."""
+    app.add_url_rule("/", methods=["GET"], view_func=home)
+    app.add_url_rule("/setup/", methods=["GET"], view_func=setup)
+    app.add_url_rule("/login", methods=["GET"], view_func=show_login)
+    app.add_url_rule("/login", methods=["POST"], view_func=log_in)
+    app.add_url_rule("/logout", methods=["POST"], view_func=log_out)
+    app.add_url_rule("/console/", methods=["GET"], view_func=dashboard.console)
+    app.add_url_rule("/console/keys", methods=["POST"], view_func=dashboard.create_key)
+    app.add_url_rule(
+        "/console/keys/<key_id>/revoke", methods=["POST"], view_func=dashboard.revoke_key
+    )
+    app.add_url_rule("/static/<path:filename>", methods=["GET"], view_func=static_file)
+    app.after_request(harden)
+
+
+def _login(
+    status: int = 200, *, notice: Notice | None = None, error: str = "", owner_name: str = ""
+) -> Response:
+    return page("login.html", status, notice=notice, error=error, owner_name=owner_name)

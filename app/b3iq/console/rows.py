@@ -1,0 +1,84 @@
+"""What the console's tables show of keys and receipts, as text: no logic in templates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from b3iq.credentials.keys import LocalKey
+from b3iq.receipts.record import Receipt, Status
+
+SCOPES = {
+    "inference": "run models",
+    "metrics": "read metrics",
+}
+_BADGES: dict[Status, str] = {
+    "completed": "badge-ok",
+    "aborted": "badge-warn",
+    "interrupted": "badge-warn",
+    "failed": "badge-danger",
+}
+
+
+def moment(time: datetime, *, seconds: bool = False) -> str:
+    """An aware time in UTC for a person, such as ``4 Nov 2026, 09:05``."""
+    utc = time.astimezone(UTC)
+    clock = utc.strftime("%H:%M:%S" if seconds else "%H:%M")
+    return f"{utc.day} {utc.strftime('%b %Y')}, {clock}"
+
+
+def scope_text(scopes: tuple[str, ...]) -> str:
+    """What a key with these scopes may do, in words."""
+    return ", ".join(SCOPES.get(scope, scope) for scope in scopes)
+
+
+@dataclass(frozen=True)
+class KeyRow:
+    """A line of the table of local keys; `state` is active, revoked or expired."""
+
+    id: str
+    name: str
+    scopes: str
+    created: str
+    last_used: str
+    state: str
+
+    @classmethod
+    def of(cls, key: LocalKey, now: datetime) -> KeyRow:
+        """The line of one key, as it is at that time."""
+        expired = "active" if key.is_live(now) else "expired"
+        return cls(
+            id=key.key_id,
+            name=key.name,
+            scopes=scope_text(key.scopes),
+            created=moment(key.created_at),
+            last_used=moment(key.last_used_at) if key.last_used_at else "never",
+            state="revoked" if key.revoked_at else expired,
+        )
+
+
+@dataclass(frozen=True)
+class ReceiptRow:
+    """A line of the table of receipts; `style` is the class of its status badge."""
+
+    time: str
+    status: str
+    style: str
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    hash: str
+
+    @classmethod
+    def of(cls, receipt: Receipt) -> ReceiptRow:
+        """The line of one sealed receipt."""
+        body = receipt.receipt
+        return cls(
+            time=moment(datetime.fromisoformat(body.sealed_at), seconds=True),
+            status=body.status,
+            style=_BADGES[body.status],
+            model=body.model_id,
+            prompt_tokens=body.usage.prompt_tokens,
+            completion_tokens=body.usage.completion_tokens,
+            hash=receipt.receipt_hash,
+        )

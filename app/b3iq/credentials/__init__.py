@@ -1,0 +1,1 @@
+"""Who may do what: one file per credential class, every secret hashed at rest."""

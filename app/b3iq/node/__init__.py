@@ -1,0 +1,1 @@
+"""The node's HTTP service: one policy table, one file per resource."""

@@ -1,0 +1,51 @@
+"""Where a request came from: TCP, or the administrator's Unix socket.
+
+gunicorn hands over the connection as `environ["gunicorn.socket"]` (gunicorn.http.wsgi,
+`default_environ`). The only Unix listener of the node is the admin socket; the kernel
+tells who connected (unix(7), SO_PEERCRED), which no header can forge.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import struct
+from typing import Any
+
+from flask import Request
+
+from b3iq.paths import Paths
+
+
+def is_unix(environ: dict[str, Any]) -> bool:
+    """Whether the request came over the admin socket."""
+    connection = environ.get("gunicorn.socket")
+    return isinstance(connection, socket.socket) and connection.family == socket.AF_UNIX
+
+
+def is_tls(environ: dict[str, Any]) -> bool:
+    """Whether the node itself ended TLS; a forwarded header says nothing here."""
+    return isinstance(environ.get("gunicorn.socket"), ssl.SSLSocket)
+
+
+def is_admin(environ: dict[str, Any], paths: Paths) -> bool:
+    """Whether the peer is root, or in development the user who runs the node."""
+    if not is_unix(environ):
+        return False
+    form = struct.Struct("3i")  # struct ucred: pid, uid, gid
+    credentials = environ["gunicorn.socket"].getsockopt(
+        socket.SOL_SOCKET, socket.SO_PEERCRED, form.size
+    )
+    uid = form.unpack(credentials)[1]
+    return uid == 0 or (paths != Paths.system() and uid == os.geteuid())
+
+
+def cookie_name(request: Request) -> str:
+    """The session cookie's name; under TLS a prefix binds it to this host (RFC 6265bis)."""
+    return "__Host-b3iq_session" if is_tls(request.environ) else "b3iq_session"
+
+
+def had_session(request: Request) -> bool:
+    """Whether a session cookie was shown, valid or not."""
+    return cookie_name(request) in request.cookies

@@ -1,0 +1,58 @@
+"""Makes the application: services, gate, resources."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from b3iq.config import NodeConfig
+from b3iq.console import pages
+from b3iq.errors import ConfigError
+from b3iq.node import (
+    admin,
+    chat,
+    gate,
+    health,
+    keys,
+    metrics,
+    models,
+    openapi,
+    problems,
+    profiles,
+    receipts,
+    setup,
+)
+from b3iq.node.services import build
+from b3iq.paths import Paths
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1"})
+_RESOURCES = (admin, chat, health, keys, metrics, models, openapi, pages, profiles, receipts, setup)
+
+
+def create_app(config: NodeConfig, paths: Paths) -> Flask:
+    """The node's application, ready to serve.
+
+    Raises:
+        ConfigError: it would listen beyond the machine, which needs TLS.
+        CredentialFileError: a secret of the node is missing or open to others.
+    """
+    if config.listen_address not in _LOOPBACK:
+        raise ConfigError(
+            f"listen_address {config.listen_address} is not loopback; this release has no TLS.",
+            remedy="Use 127.0.0.1 and reach the node through an SSH forward.",
+        )
+    # No static folder: a route that Flask adds by itself would bypass the policy's authors.
+    app = Flask("b3iq.node", static_folder=None)
+    app.config.update(
+        MAX_CONTENT_LENGTH=config.body_limit_bytes,
+        # Nothing answers OPTIONS: no page of another origin is let in by CORS.
+        PROVIDE_AUTOMATIC_OPTIONS=False,
+    )
+    # `//` and a missing slash are other paths, not spellings to be corrected by redirect.
+    app.url_map.merge_slashes = False
+    app.url_map.redirect_defaults = False
+    app.extensions["b3iq"] = build(config, paths)
+    gate.register(app)
+    problems.register(app)
+    for resource in _RESOURCES:
+        resource.register(app)
+    return app

@@ -1,0 +1,131 @@
+"""The one table of who may ask what. What is not in it is refused.
+
+A contract test holds this table equal to the routes of the application, and `b3iq.node.gate`
+refuses at run time a route that is missing here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+
+class Access(Enum):
+    """Credential classes of the local API."""
+
+    PUBLIC = "public"
+    LOCAL_KEY = "local_key"
+    OWNER = "owner"
+    SETUP_TOKEN = "setup_token"  # noqa: S105 (the name of a class, not a token)
+    ADMIN = "admin"
+
+
+PUBLIC = Access.PUBLIC
+LOCAL_KEY = Access.LOCAL_KEY
+OWNER = Access.OWNER
+SETUP_TOKEN = Access.SETUP_TOKEN
+ADMIN = Access.ADMIN
+
+Form = Literal["native", "openai", "page"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line of the table.
+
+    Attributes:
+        path: the route as Flask prints it.
+        methods: what is answered; HEAD comes with GET.
+        classes: credentials of any of these classes open it.
+        scope: what a local key must have been made for.
+        csrf: a session's unsafe request must carry the session's CSRF token.
+        token_in_body: the credential is in the request body and the view checks it.
+        form: `openai` answers errors in OpenAI's form, `native` in the native one; `page` is
+            for browsers, and looks who is logged in even where nobody has to be.
+        purpose: one sentence for the API description.
+    """
+
+    path: str
+    methods: frozenset[str]
+    classes: frozenset[Access]
+    purpose: str
+    scope: str | None = None
+    csrf: bool = False
+    token_in_body: bool = False
+    form: Form = "native"
+
+
+def _rule(
+    method: str,
+    path: str,
+    classes: set[Access],
+    purpose: str,
+    *,
+    scope: str | None = None,
+    csrf: bool = False,
+    token_in_body: bool = False,
+    form: Form = "native",
+) -> Rule:
+    return Rule(
+        path, frozenset({method}), frozenset(classes), purpose, scope, csrf, token_in_body, form
+    )
+
+
+POLICY: tuple[Rule, ...] = (
+    # The local API.
+    _rule("GET", "/health", {PUBLIC}, "Liveness."),
+    _rule("GET", "/metrics", {LOCAL_KEY, OWNER}, "Prometheus metrics.", scope="metrics"),
+    _rule("GET", "/openapi.json", {OWNER}, "This description."),
+    _rule(
+        "GET",
+        "/v1/models",
+        {LOCAL_KEY, SETUP_TOKEN, OWNER},
+        "Installed models.",
+        scope="inference",
+        form="openai",
+    ),
+    _rule(
+        "POST",
+        "/v1/chat/completions",
+        {LOCAL_KEY},
+        "Chat completion, streamed or whole.",
+        scope="inference",
+        form="openai",
+    ),
+    _rule("GET", "/v1/model-profiles", {SETUP_TOKEN, OWNER}, "Readiness of each model."),
+    _rule("GET", "/v1/receipts", {SETUP_TOKEN, OWNER}, "Recent signed receipts."),
+    # Setup and login.
+    _rule("GET", "/", {PUBLIC}, "Leads to setup, login or console.", form="page"),
+    _rule("GET", "/setup/", {PUBLIC}, "The setup page; 404 once claimed.", form="page"),
+    _rule("POST", "/setup/claim", {SETUP_TOKEN}, "Makes the owner.", token_in_body=True),
+    _rule("GET", "/login", {PUBLIC}, "The login page.", form="page"),
+    _rule("POST", "/login", {PUBLIC}, "Opens a session.", form="page"),
+    _rule("POST", "/logout", {OWNER}, "Ends the session.", csrf=True, form="page"),
+    # The console.
+    _rule("GET", "/console/", {OWNER}, "Keys, models, receipts.", form="page"),
+    _rule("POST", "/console/keys", {OWNER}, "Makes a local key.", csrf=True, form="page"),
+    _rule(
+        "POST",
+        "/console/keys/<key_id>/revoke",
+        {OWNER},
+        "Ends a local key.",
+        csrf=True,
+        form="page",
+    ),
+    _rule("GET", "/static/<path:filename>", {PUBLIC}, "Files of the pages."),
+    # The administrator's socket; these do not exist on TCP.
+    _rule("POST", "/admin/setup-token", {ADMIN}, "Mints the setup token."),
+    _rule("GET", "/admin/keys", {ADMIN}, "Lists local keys."),
+    _rule("POST", "/admin/keys", {ADMIN}, "Makes a local key."),
+    _rule("POST", "/admin/keys/<key_id>/revoke", {ADMIN}, "Ends a local key."),
+    _rule("GET", "/admin/receipts", {ADMIN}, "Recent signed receipts."),
+    _rule("GET", "/admin/status", {ADMIN}, "What the node is doing."),
+)
+
+_TABLE = {(rule.path, method): rule for rule in POLICY for method in rule.methods}
+
+
+def find(path: str, method: str) -> Rule | None:
+    """The rule of a route and method; None is a refusal."""
+    return _TABLE.get((path, "GET" if method == "HEAD" else method))

@@ -1,0 +1,78 @@
+"""Everything a view may ask, made once when the node starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from b3iq.config import NodeConfig
+from b3iq.credentials import secret_files
+from b3iq.credentials.keys import LocalKeys
+from b3iq.credentials.owners import Owners
+from b3iq.credentials.sessions import Sessions
+from b3iq.credentials.setup_tokens import SetupTokens
+from b3iq.credentials.throttle import LoginThrottle
+from b3iq.node.engine_client import EngineClient
+from b3iq.node.metrics import Metrics
+from b3iq.node.streams import StreamSlots
+from b3iq.paths import Paths
+from b3iq.receipts.log import ReceiptLog
+from b3iq.receipts.signing import Signer
+from b3iq.store.database import Database
+from b3iq.store.migrate import upgrade
+
+
+@dataclass(frozen=True)
+class Services:
+    """The node behind its routes."""
+
+    config: NodeConfig
+    paths: Paths
+    database: Database
+    keys: LocalKeys
+    setup: SetupTokens
+    owners: Owners
+    sessions: Sessions
+    throttle: LoginThrottle
+    receipts: ReceiptLog
+    engine: EngineClient
+    streams: StreamSlots
+    metrics: Metrics
+
+
+def build(config: NodeConfig, paths: Paths) -> Services:
+    """Read the secrets, open and migrate the database, recover what a crash left open.
+
+    Raises:
+        CredentialFileError: a secret of the node is missing or open to others.
+    """
+    pepper = secret_files.read(secret_files.TOKEN_PEPPER, paths)
+    signer = Signer(secret_files.read(secret_files.NODE_IDENTITY, paths))
+    database = Database(paths.database)
+    upgrade(database)
+    streams = StreamSlots(config.stream_limit)
+    metrics = Metrics(streams)
+    owners = Owners(database)
+    receipts = ReceiptLog(database, signer, on_seal=metrics.count_receipt)
+    receipts.recover()
+    return Services(
+        config=config,
+        paths=paths,
+        database=database,
+        keys=LocalKeys(database, pepper),
+        setup=SetupTokens(database, pepper, owners),
+        owners=owners,
+        sessions=Sessions(database, pepper),
+        throttle=LoginThrottle(database),
+        receipts=receipts,
+        engine=EngineClient(paths.engine_socket, config.engine_connect_s),
+        streams=streams,
+        metrics=metrics,
+    )
+
+
+def services() -> Services:
+    """The services of the application that handles this request."""
+    return cast("Services", current_app.extensions["b3iq"])

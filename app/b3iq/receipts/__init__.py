@@ -1,0 +1,1 @@
+"""Signed evidence of completed work: canonical form, signature, chained log."""

@@ -1,0 +1,92 @@
+"""Transactions on the node's SQLite database.
+
+Only the node process opens the file. Reads run beside a write (WAL); writes take
+the write lock at their start (BEGIN IMMEDIATE), so that what a transaction read
+is still true when it commits and no transaction fails half-way on an upgrade of
+its lock. `synchronous=FULL`: a commit that was answered survives a power cut. With
+NORMAL a revoked key could come back to life and a receipt whose hash a client
+holds could vanish from the chain.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, create_engine, event
+
+BUSY_TIMEOUT_MS = 10_000
+_WRITE = "b3iq_write"
+
+
+class Database:
+    """One SQLite file, private to its owner (0600), opened by many threads."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        _create_private(path)
+        self._engine = create_engine(
+            f"sqlite:///{path}",
+            # Threads of the node never wait for a connection, only for the write lock.
+            pool_size=16,
+            max_overflow=-1,
+            connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
+        )
+        event.listen(self._engine, "connect", _prepare)
+        event.listen(self._engine, "begin", _begin)
+        # SQLite's own waiting polls with growing sleeps; a lock hands over at once.
+        self._writing = threading.Lock()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database and writes nothing."""
+        with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that holds the write lock; commits at the end, or nothing happened."""
+        with (
+            self._writing,
+            self._engine.connect().execution_options(**{_WRITE: True}) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+def _create_private(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        # SQLite gives the -wal and -shm files the mode of the main file.
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    # None: the driver starts no transactions by itself; `_begin` does.
+    connection.isolation_level = None
+    for pragma in (
+        f"busy_timeout = {BUSY_TIMEOUT_MS}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "trusted_schema = OFF",
+        # Deleted rows are overwritten with zeros in the file.
+        "secure_delete = ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,129 @@
+"""The tables of the node's database, as SQLAlchemy Core describes them.
+
+No column holds a secret: credentials are kept as keyed digests (see
+`b3iq.credentials.tokens.digest`), the password as an argon2id hash. Migrations
+expand before they contract, so that a rolled-back release still reads its data.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+)
+
+metadata = MetaData()
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time as fixed-width RFC 3339 text, so that text order is time order."""
+
+    impl = String(27)
+    cache_ok = True
+
+    # The signatures are SQLAlchemy's: hence the unused `dialect`.
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Aware time to text; a naive time is a programming error."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("times in the database are aware")
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Text to aware time."""
+        if value is None:
+            return None
+        return datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+
+
+# One row at most: the check makes a second owner impossible, whatever the code does.
+owner = Table(
+    "owner",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
+    Column("name", String, nullable=False),
+    Column("password_hash", String, nullable=False),
+    Column("claimed_at", UtcDateTime, nullable=False),
+)
+
+# One row at most: minting again replaces, and so invalidates, the token before.
+setup_token = Table(
+    "setup_token",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("minted_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("owner_id", Integer, nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
+
+local_key = Table(
+    "local_key",
+    metadata,
+    Column("key_id", String(12), primary_key=True),
+    Column("name", String, nullable=False),
+    Column("digest", String(64), nullable=False),
+    # Space-separated, sorted (the form of OAuth scopes, RFC 6749 section 3.3).
+    Column("scopes", String, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
+)
+
+login_throttle = Table(
+    "login_throttle",
+    metadata,
+    Column("client", String, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("failed_at", UtcDateTime, nullable=False),
+)
+
+# The public name of the node, kept when its identity key is rotated.
+node = Table(
+    "node",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
+    Column("node_id", String, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+# Open while `sequence` is null; sealing fills the second half in one transaction.
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("receipt_id", String, primary_key=True),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("model_id", String, nullable=False),
+    Column("model_digest", String(64), nullable=False),
+    Column("runtime_kind", String, nullable=False),
+    # For the owner's eyes; not in the signed body, which may become public.
+    Column("local_key_id", String(12)),
+    # The last counts written while the stream ran; what a crash leaves behind.
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("completion_tokens", Integer, nullable=False),
+    Column("sequence", Integer, unique=True),
+    Column("receipt_hash", String(64), unique=True),
+    Column("body", LargeBinary),
+    Column("signature", String),
+    Index("receipt_open", "opened_at", sqlite_where=Column("sequence").is_(None)),
+)

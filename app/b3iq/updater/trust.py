@@ -1,0 +1,296 @@
+"""Verify a repository, in numbered steps; the numbers are those of docs/release.md.
+
+1. The pinned root is one that this machine knows, and the clock did not go back.
+2. The TUF workflow holds: root chain, timestamp, snapshot, targets (TUF spec 5).
+3. No role is below its floor.
+4. The channel names a release, and that release's manifest fits its schema and the channel.
+5. Each archive of the manifest is a signed target with the same digest and length.
+6. The release is not older than the one that ran here.
+
+Nothing is written to the machine but the floors, by the caller, after step 6.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tuf.api import exceptions
+from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.serialization import DeserializationError
+from tuf.ngclient import Updater
+
+from b3iq.updater import floors as floors_
+from b3iq.updater import manifest as manifest_
+from b3iq.updater import refusals
+from b3iq.updater.fetch import Repository
+from b3iq.updater.floors import Floors, RoleFloor, Seen
+from b3iq.updater.manifest import Archive, Channel, ReleaseManifest
+
+_STALE = "Ask for a repository that was refreshed, or correct the clock of this machine."
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A release that every check has passed, and what they saw.
+
+    Attributes:
+        manifest_raw: the exact signed bytes.
+        metadata: verified metadata files by their name in a repository.
+        expires: by role.
+    """
+
+    channel: Channel
+    channel_raw: bytes
+    manifest: ReleaseManifest
+    manifest_raw: bytes
+    metadata: dict[str, bytes]
+    expires: dict[str, datetime]
+    seen: Seen
+
+    @property
+    def manifest_sha256(self) -> str:
+        """Digest of the exact signed bytes of the manifest."""
+        return manifest_.digest(self.manifest_raw)
+
+
+def verify(
+    repository: Repository, trusted_root: bytes, floors: Floors, channel: str, now: datetime
+) -> Verified:
+    """Run steps 1 to 6.
+
+    Args:
+        trusted_root: bytes of the pinned root.
+        floors: this machine's memory; `floors.first(...)` where it has none.
+        now: aware time of this machine's clock.
+
+    Raises:
+        Refused: one of its subclasses, naming the reason.
+    """
+    _check_pinned(trusted_root)  # 1
+    floors_.check_before(floors, manifest_.digest(trusted_root), now)
+    with (
+        tempfile.TemporaryDirectory(prefix="b3iq-metadata-") as directory,
+        _named(repository, trusted_root),
+    ):
+        updater = Updater(  # 2
+            directory,
+            repository.metadata_url,
+            fetcher=repository.fetcher,
+            bootstrap=trusted_root,
+        )
+        updater.refresh()
+        floors_.check_after(floors, _seen(Path(directory)))  # 3
+        pointer, pointer_raw = _channel(repository, updater, channel)  # 4
+        manifest, manifest_raw = _manifest(repository, updater, pointer)
+        for archive in manifest.archives():
+            _agrees(archive, updater.get_targetinfo(archive.target))  # 5
+        seen = _seen(Path(directory))
+        floors_.check_after(floors, seen)
+        metadata, expires = _collect(Path(directory))
+    floors_.check_sequence(floors, manifest)  # 6
+    return Verified(pointer, pointer_raw, manifest, manifest_raw, metadata, expires, seen)
+
+
+def _check_pinned(trusted_root: bytes) -> None:
+    """The pinned file must be a root, and signed by itself."""
+    try:
+        metadata = Metadata[Any].from_bytes(trusted_root)
+        root = metadata.signed
+        signed = isinstance(root, Root) and root.get_root_verification_result(
+            None, metadata.signed_bytes, metadata.signatures
+        )
+    except exceptions.RepositoryError:
+        signed = False
+    if not signed:
+        raise refusals.WrongRoot(
+            "The trusted root file is not a signed TUF root.",
+            remedy="Use the root file that the publisher handed out.",
+        )
+
+
+def _channel(repository: Repository, updater: Updater, name: str) -> tuple[Channel, bytes]:
+    target = manifest_.channel_target(name)
+    raw = _small_target(repository, updater, target, manifest_.CHANNEL_LENGTH_LIMIT)
+    pointer = manifest_.parse(Channel, raw, target)
+    if pointer.channel != name:
+        raise refusals.ManifestMismatch(f"{target} speaks for channel {pointer.channel}.")
+    return pointer, raw
+
+
+def _manifest(
+    repository: Repository, updater: Updater, pointer: Channel
+) -> tuple[ReleaseManifest, bytes]:
+    target = pointer.manifest_target
+    raw = _small_target(repository, updater, target, manifest_.MANIFEST_LENGTH_LIMIT)
+    manifest = manifest_.parse(ReleaseManifest, raw, target)
+    if (manifest.version, manifest.sequence) != (pointer.version, pointer.sequence):
+        raise refusals.ManifestMismatch(
+            f"The channel stands at {pointer.version} (sequence {pointer.sequence}), the manifest "
+            f"says {manifest.version} (sequence {manifest.sequence}).",
+            remedy="Ask who published it; nothing was installed.",
+        )
+    return manifest, raw
+
+
+def _small_target(repository: Repository, updater: Updater, target: str, limit: int) -> bytes:
+    info = _signed(target, updater.get_targetinfo(target))
+    if info.length > limit:
+        raise refusals.TooLarge(f"{target} has {info.length} bytes; {limit} are allowed.")
+    return b"".join(checked_stream(repository, target, _sha256(info), info.length))
+
+
+def _signed(target: str, info: TargetFile | None) -> TargetFile:
+    if info is None:
+        raise refusals.TargetNotSigned(
+            f"No trusted role signs {target}.",
+            remedy="The channel or the release is not in this repository, or its delegation "
+            "is missing.",
+        )
+    return info
+
+
+def _sha256(info: TargetFile) -> str:
+    if "sha256" not in info.hashes:
+        raise refusals.MetadataMalformed(f"{info.path} is signed without a SHA-256.")
+    return info.hashes["sha256"]
+
+
+def _agrees(archive: Archive, info: TargetFile | None) -> None:
+    signed = _signed(archive.target, info)
+    if (signed.length, _sha256(signed)) != (archive.length, archive.sha256):
+        raise refusals.ManifestMismatch(
+            f"The manifest and the signed target {archive.target} have different digests.",
+            remedy="Ask who published it; nothing was installed.",
+        )
+
+
+def checked_stream(
+    repository: Repository, target: str, sha256: str, length: int
+) -> Iterator[bytes]:
+    """A target's bytes; the last chunk comes only after length and digest were right.
+
+    Raises:
+        TooLarge, TargetTampered, RepositoryUnreachable.
+    """
+    digest = hashlib.sha256()
+    received = 0
+    held = b""
+    try:
+        for chunk in repository.fetcher.fetch(repository.target_url(target, sha256)):
+            received += len(chunk)
+            if received > length:
+                raise refusals.TooLarge(f"{target} goes on past its {length} signed bytes.")
+            digest.update(chunk)
+            if held:
+                yield held
+            held = chunk
+    except exceptions.DownloadError as error:
+        raise _unreachable(repository, error) from error
+    if received != length or digest.hexdigest() != sha256:
+        raise refusals.TargetTampered(
+            f"{target} is not the file that was signed.",
+            remedy="Nothing was installed. Get the repository again from its publisher.",
+        )
+    yield held
+
+
+def _seen(directory: Path) -> Seen:
+    """Versions and keys out of what the TUF client has just verified and written."""
+    history = sorted(
+        (directory / "root_history").iterdir(), key=lambda path: int(path.name.split(".")[0])
+    )
+    root = Metadata[Root].from_file(str(history[-1])).signed
+    timestamp = Metadata[Timestamp].from_file(str(directory / "timestamp.json")).signed
+    snapshot = Metadata[Snapshot].from_file(str(directory / "snapshot.json")).signed
+    targets = Metadata[Targets].from_file(str(directory / "targets.json")).signed
+    keys = {role: tuple(sorted(entry.keyids)) for role, entry in root.roles.items()}
+    if targets.delegations is not None and targets.delegations.roles is not None:
+        keys |= {
+            name: tuple(sorted(role.keyids)) for name, role in targets.delegations.roles.items()
+        }
+    versions = {"root": root.version, "timestamp": timestamp.version, "snapshot": snapshot.version}
+    versions |= {name.removesuffix(".json"): meta.version for name, meta in snapshot.meta.items()}
+    return Seen(
+        roots=tuple(manifest_.digest(path.read_bytes()) for path in history),
+        roles={
+            role: RoleFloor(version=version, keyids=keys.get(role, ()))
+            for role, version in sorted(versions.items())
+        },
+    )
+
+
+def _collect(directory: Path) -> tuple[dict[str, bytes], dict[str, datetime]]:
+    """Metadata under the names of a consistent-snapshot repository, and expiries."""
+    files: dict[str, bytes] = {}
+    expires: dict[str, datetime] = {}
+    for path in sorted((directory / "root_history").iterdir()):
+        files[path.name] = path.read_bytes()
+    for path in sorted(directory.glob("*.json")):
+        raw = path.read_bytes()
+        signed = Metadata[Any].from_bytes(raw).signed
+        expires[path.stem] = signed.expires
+        if path.name == "timestamp.json":
+            files[path.name] = raw
+        elif path.name != "root.json":
+            files[f"{signed.version}.{path.name}"] = raw
+    return files, expires
+
+
+@contextlib.contextmanager
+def _named(repository: Repository, trusted_root: bytes) -> Iterator[None]:
+    """Give every fault of the TUF client its named refusal."""
+    try:
+        yield
+    except (exceptions.RepositoryError, exceptions.DownloadError) as error:
+        raise _refusal(error, repository, trusted_root) from error
+
+
+def _refusal(error: Exception, repository: Repository, trusted_root: bytes) -> refusals.Refused:
+    said = f"{error}".rstrip(".") + "."
+    match error:
+        case exceptions.ExpiredMetadataError():
+            return refusals.MetadataExpired(said, remedy=_STALE)
+        case exceptions.UnsignedMetadataError():
+            return _unsigned(said, repository, trusted_root)
+        case exceptions.BadVersionNumberError() | exceptions.LengthOrHashMismatchError():
+            return refusals.MetadataMismatch(
+                said, remedy="Get the whole repository again, all files from one moment."
+            )
+        case DeserializationError():
+            return refusals.MetadataMalformed(said, remedy="Get the repository again.")
+        case exceptions.DownloadLengthMismatchError():
+            return refusals.TooLarge(said, remedy="The repository is broken or hostile.")
+        case exceptions.DownloadError():
+            return _unreachable(repository, error)
+        case _:
+            return refusals.MetadataMismatch(said, remedy="Get the repository again.")
+
+
+def _unreachable(repository: Repository, error: Exception) -> refusals.RepositoryUnreachable:
+    return refusals.RepositoryUnreachable(
+        f"{repository.location}: {error}.", remedy="Check the address or the medium, and run again."
+    )
+
+
+def _unsigned(said: str, repository: Repository, trusted_root: bytes) -> refusals.Refused:
+    """Tell a repository with other roots from one whose signatures are short."""
+    try:
+        version = Metadata[Root].from_bytes(trusted_root).signed.version
+        own = b"".join(repository.fetcher.fetch(f"{repository.metadata_url}{version}.root.json"))
+    except (exceptions.DownloadError, exceptions.RepositoryError):
+        own = trusted_root
+    if own != trusted_root:
+        return refusals.WrongRoot(
+            f"The repository has another root of version {version} than the pinned one ({said})",
+            remedy="Use the root file that belongs to this repository, as its publisher gave it.",
+        )
+    return refusals.ThresholdNotMet(
+        said, remedy="Nothing was installed. Get the repository again from its publisher."
+    )

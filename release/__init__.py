@@ -1,0 +1,1 @@
+"""Build, sign and publish releases (run by the operators of the project)."""

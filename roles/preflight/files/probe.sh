@@ -1,0 +1,56 @@
+# What preflight must know of a host, as one JSON object. Reads only, needs no Python.
+# Arguments: PORT SOCKET_UNIT PATH...
+set -u
+port=$1 unit=$2
+shift 2
+
+text() { printf '"%s"' "$(printf %s "$1" | tr -d '\\"' | tr -c '[:print:]' ' ' | cut -c1-120)"; }
+
+os_id='' os_version=''
+if [ -r /etc/os-release ]; then
+    os_id=$(. /etc/os-release && printf %s "${ID:-}")
+    os_version=$(. /etc/os-release && printf %s "${VERSION_ID:-}")
+fi
+architecture=$(dpkg --print-architecture 2>/dev/null || uname -m)
+pid1=$(cat /proc/1/comm 2>/dev/null)
+python=false
+if [ -x /usr/bin/python3.11 ]; then python=true; fi
+installed=false
+if [ -e /opt/b3iq/current ]; then installed=true; fi
+
+# Listening TCP sockets (state 0A) on the port, whatever the address: proc(5).
+hex=$(printf ':%04X' "$port")
+holder=''
+if cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+    awk -v p="$hex" '$4 == "0A" && substr($2, length($2) - 4) == p {found = 1} END {exit !found}'; then
+    holder='another program'
+    if [ "$(systemctl is-active "$unit" 2>/dev/null)" = active ] &&
+        systemctl show -p Listen --value "$unit" 2>/dev/null | grep -q ":$port "; then
+        holder=ours
+    elif command -v ss >/dev/null 2>&1; then
+        name=$(ss -Hltnp "sport = :$port" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)".*/\1/p' | head -n 1)
+        holder=${name:-another program}
+    fi
+fi
+
+driver=''
+if [ -r /proc/driver/nvidia/version ]; then
+    driver=$(sed -n 's/^NVRM version:.* \([0-9][0-9.]*\)  .*/\1/p' /proc/driver/nvidia/version)
+    driver=${driver:-unknown}
+fi
+devices=false
+if [ -c /dev/nvidiactl ] && [ -c /dev/nvidia-uvm ]; then devices=true; fi
+
+# Free space for each path, measured on the nearest directory that exists.
+disks=''
+for path in "$@"; do
+    at=$path
+    while [ ! -d "$at" ]; do at=$(dirname "$at"); done
+    set -- $(df -Pm "$at" | tail -n 1)
+    disks="$disks${disks:+, }{\"path\": $(text "$path"), \"mount\": $(text "$6"), \"free_mb\": ${4:-0}}"
+done
+
+printf '{"os_id": %s, "os_version": %s, "architecture": %s, "pid1": %s, "python": %s, ' \
+    "$(text "$os_id")" "$(text "$os_version")" "$(text "$architecture")" "$(text "$pid1")" "$python"
+printf '"installed": %s, "port_holder": %s, "nvidia_driver": %s, "nvidia_devices": %s, "disks": [%s]}\n' \
+    "$installed" "$(text "$holder")" "$(text "$driver")" "$devices" "$disks"

@@ -1,0 +1,109 @@
+"""Canaries: no secret and no prompt in a journal, a process listing, an environment or a log."""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.parse
+from collections.abc import Iterator
+
+import pytest
+
+from tests.host.installed.conftest import Node
+from tests.lab.host import Host
+
+PROMPT = "canary prompt 7f3a91c4e2 of the host tests"
+
+# Prints where a needle is found, never the needle. Read from standard input, so that the
+# needles themselves are in no argument. Its own process is the one that it skips.
+SEARCH = """
+import json, os, pathlib, subprocess
+needles = {{name: [form.encode() for form in forms] for name, forms in {needles}.items()}}
+def look(place, data):
+    for name, forms in needles.items():
+        if any(form in data for form in forms):
+            print(name, "in", place)
+journal = subprocess.run(["journalctl", "--no-pager", "-o", "export"], capture_output=True)
+look("the journal", journal.stdout)
+for process in pathlib.Path("/proc").glob("[0-9]*"):
+    if process.name in (str(os.getpid()), str(os.getppid())):
+        continue
+    for file in ("cmdline", "environ"):
+        try:
+            look(f"{{file}} of {{(process / 'comm').read_text().strip()}}",
+                 (process / file).read_bytes())
+        except OSError:
+            pass
+# The models are the release's own files, and list the answers that they are tested with.
+models = "/var/lib/b3iq/models/"
+for root in ("/var/log", "/etc", "/var/lib/b3iq", "/run/b3iq", "/tmp", "/var/tmp", "/root"):
+    for file in pathlib.Path(root).rglob("*"):
+        if file.is_file() and not file.is_symlink() and not str(file).startswith(models):
+            look(str(file), file.read_bytes())
+"""
+
+
+def forms(secret: str) -> list[str]:
+    """Raw, base64 (in each alignment), hex, URL- and JSON-escaped."""
+    raw = secret.encode()
+    aligned = [base64.b64encode(raw[skip:]).decode().rstrip("=")[:-2] for skip in range(3)]
+    escaped = [urllib.parse.quote(secret), json.dumps(secret)[1:-1]]
+    return [secret, raw.hex(), *aligned, *escaped]
+
+
+def search(host: Host, needles: dict[str, str]) -> list[str]:
+    spelt = {name: forms(secret) for name, secret in needles.items()}
+    found = host.run("python3 -", stdin=SEARCH.format(needles=json.dumps(spelt)), timeout=90)
+    return found.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def needles(node: Node) -> dict[str, str]:
+    """The secrets of a node that has been used, right and wrong, with each of them."""
+    assert node.setup_token, "run these on a host that nobody has claimed yet"
+    ask = {"model": "b3iq-smoke", "messages": [{"role": "user", "content": PROMPT}]}
+    client = node.client()
+    answer = client.chat.completions.create(**ask, max_tokens=48, temperature=0)
+    list(client.chat.completions.create(**ask, stream=True, max_tokens=8))
+    foreign = "b3iq_gateway_0000canary_" + "c" * 40
+    for key in (foreign, node.setup_token):
+        refused = node.client(key).with_options(max_retries=0)
+        with pytest.raises(Exception, match="401"):
+            refused.chat.completions.create(**ask)
+    with pytest.raises(Exception, match="400"):
+        client.chat.completions.create(**ask, n=3)
+    said = str(answer.choices[0].message.content)
+    return {
+        "setup token": node.setup_token,
+        "local key": node.key,
+        "gateway key": foreign,
+        "prompt": PROMPT,
+        # A few words could be in any file; the test below shows that this is long enough.
+        "output": said[:60],
+    }
+
+
+def test_no_secret_prompt_or_output_is_anywhere(node: Node, needles: dict[str, str]) -> None:
+    assert search(node.host, needles) == []
+
+
+@pytest.fixture
+def leak(node: Node) -> Iterator[str]:
+    """A secret that somebody did put everywhere: in an argument, an environment, the journal."""
+    planted = "planted-leak-5d1e77"
+    node.host.run(
+        f"systemd-run --quiet --unit=planted-leak --setenv=LEAK={planted} sleep 300 && "
+        f"systemd-run --quiet --unit=planted-argument sh -c ': {planted}; sleep 300' && "
+        f"echo {base64.b64encode(planted.encode()).decode()} | systemd-cat -t planted && "
+        f"echo {planted.encode().hex()} >/var/log/planted-leak && journalctl --sync"
+    )
+    yield planted
+    node.host.run("systemctl stop planted-leak planted-argument; rm /var/log/planted-leak")
+
+
+def test_the_search_finds_a_planted_leak_in_each_place(node: Node, leak: str) -> None:
+    found = search(node.host, {"leak": leak})
+    assert "leak in the journal" in found
+    assert "leak in environ of sleep" in found
+    assert "leak in cmdline of sh" in found
+    assert "leak in /var/log/planted-leak" in found

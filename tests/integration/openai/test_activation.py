@@ -1,0 +1,113 @@
+"""The node as systemd starts it: sockets inherited, readiness told, no connection dropped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from b3iq.credentials import secret_files
+from b3iq.paths import Paths
+from tests.integration.openai.served import read_answer
+
+HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+# What systemd does between fork and exec (sd_listen_fds(3)): descriptors 3 and 4, own PID.
+START = (
+    "import fcntl, os, sys\n"
+    "tcp, admin = (fcntl.fcntl(int(n), fcntl.F_DUPFD, 100) for n in sys.argv[1:3])\n"
+    "os.dup2(tcp, 3), os.dup2(admin, 4)\n"
+    "os.environ.update(LISTEN_FDS='2', LISTEN_PID=str(os.getpid()))\n"
+    "os.execv(sys.executable, [sys.executable, '-m', 'b3iq.node', *sys.argv[3:]])\n"
+)
+
+
+class Systemd:
+    """The parts of systemd that a socket-activated service sees."""
+
+    def __init__(self, directory: Path) -> None:
+        self.paths = Paths.under(directory)
+        self.paths.run.mkdir(mode=0o700)
+        secret_files.create_missing(self.paths.credentials)
+        self.paths.etc.mkdir()
+        self.paths.node_config.write_text("")
+        self.tcp = socket.create_server(("127.0.0.1", 0))
+        self.admin = socket.socket(socket.AF_UNIX)
+        self.admin.bind(str(self.paths.admin_socket))
+        self.admin.listen()
+        self.notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notices.bind(str(directory / "notify"))
+        self.notices.settimeout(60)
+        self.directory = directory
+
+    @contextmanager
+    def service(self) -> Iterator[subprocess.Popen[bytes]]:
+        fds = [self.tcp.fileno(), self.admin.fileno()]
+        options = ["--config", str(self.paths.node_config), "--paths", str(self.directory)]
+        process = subprocess.Popen(
+            [sys.executable, "-c", START, *map(str, fds), *options],
+            pass_fds=fds,
+            env={**os.environ, "NOTIFY_SOCKET": str(self.directory / "notify")},
+        )
+        try:
+            self.until_noticed("READY=1")
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=60) == 0
+
+    def until_noticed(self, word: str) -> None:
+        while word not in self.notices.recv(4096).decode().split("\n"):
+            pass
+
+    def connect(self) -> socket.socket:
+        connection = socket.create_connection(self.tcp.getsockname())
+        connection.settimeout(60)
+        return connection
+
+
+@pytest.fixture
+def systemd(short_dir: Path, request) -> Systemd:
+    directory = short_dir / f"a{abs(hash(request.node.name)) % 10_000}"
+    directory.mkdir(mode=0o700)
+    return Systemd(directory)
+
+
+def test_inherited_sockets_are_served_as_soon_as_readiness_is_told(systemd):
+    with systemd.service():
+        with systemd.connect() as connection:
+            connection.sendall(HEALTH)
+            assert read_answer(connection)[0] == 200
+        transport = httpx.HTTPTransport(uds=str(systemd.paths.admin_socket))
+        with httpx.Client(transport=transport) as client:
+            assert client.get("http://node/admin/status").json()["claimed"] is False
+
+
+def test_the_setup_link_names_the_port_that_is_configured(systemd):
+    with systemd.service():
+        transport = httpx.HTTPTransport(uds=str(systemd.paths.admin_socket))
+        with httpx.Client(transport=transport) as client:
+            url = client.post("http://node/admin/setup-token").json()["url"]
+        assert url.startswith("http://localhost:8831/setup/#token=")
+
+
+def test_a_restart_drops_no_connection(systemd):
+    with systemd.service() as first:
+        first.send_signal(signal.SIGTERM)
+        systemd.until_noticed("STOPPING=1")
+        first.wait(timeout=60)
+        # Between two lives of the service: systemd's socket takes it.
+        waiting = systemd.connect()
+        waiting.sendall(HEALTH)
+    with systemd.service(), waiting:
+        status, body = read_answer(waiting)
+    assert (status, json.loads(body)) == (200, {"status": "ok"})
+    assert systemd.paths.admin_socket.exists()

@@ -1,0 +1,51 @@
+"""A database, a clock that tests move, and a pepper."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from argon2 import PasswordHasher
+
+from b3iq.credentials.owners import Owners
+from b3iq.credentials.passwords import Passwords
+from b3iq.store.database import Database
+from b3iq.store.migrate import upgrade
+
+PEPPER = bytes(range(32))
+
+
+class MovableClock:
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **parts: float) -> None:
+        self.now += timedelta(**parts)
+
+
+@pytest.fixture
+def clock():
+    return MovableClock()
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = Database(tmp_path / "node.db")
+    upgrade(database)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def pepper():
+    return PEPPER
+
+
+@pytest.fixture
+def owners(database, clock):
+    # The cheapest argon2: these tests are not about its cost.
+    cheap = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    return Owners(database, cheap, clock)
