@@ -269,11 +269,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
     def handle_exit(self, sig: int, frame: object) -> None:
         """SIGTERM: finish what runs, for as long as `drain_s`."""
         if self.alive:
+            # Not left to the loop: with nothing to finish it may end without another turn.
+            systemd.notify("STOPPING=1")
             self.method_queue.defer(self._begin_drain)
         super().handle_exit(sig, frame)
 
     def _begin_drain(self) -> None:
-        systemd.notify("STOPPING=1")
         # New connections are refused from now on; those that systemd listens for wait in its
         # queue for the next process.
         self.set_accept_enabled(False)

@@ -26,8 +26,22 @@ START = (
     "tcp, admin = (fcntl.fcntl(int(n), fcntl.F_DUPFD, 100) for n in sys.argv[1:3])\n"
     "os.dup2(tcp, 3), os.dup2(admin, 4)\n"
     "os.environ.update(LISTEN_FDS='2', LISTEN_PID=str(os.getpid()))\n"
-    "os.execv(sys.executable, [sys.executable, '-m', 'b3iq.node', *sys.argv[3:]])\n"
+    "os.execv(sys.executable, [sys.executable, *sys.argv[3:]])\n"
 )
+NODE = ["-m", "b3iq.node"]
+# A node that is told to stop in the moment in which it has said that it is ready.
+STOPPED_WHEN_READY = [
+    "-c",
+    "import os, signal\n"
+    "from b3iq.node import main, server\n"
+    "ready = server.NodeServer._ready\n"
+    "def ready_then_stopped(self, worker):\n"
+    "    ready(self, worker)\n"
+    "    os.kill(os.getppid(), signal.SIGTERM)\n"
+    "    os.kill(os.getpid(), signal.SIGTERM)\n"
+    "server.NodeServer._ready = ready_then_stopped\n"
+    "main.main()\n",
+]
 
 
 class Systemd:
@@ -49,11 +63,11 @@ class Systemd:
         self.directory = directory
 
     @contextmanager
-    def service(self) -> Iterator[subprocess.Popen[bytes]]:
+    def service(self, program: list[str] = NODE) -> Iterator[subprocess.Popen[bytes]]:
         fds = [self.tcp.fileno(), self.admin.fileno()]
         options = ["--config", str(self.paths.node_config), "--paths", str(self.directory)]
         process = subprocess.Popen(
-            [sys.executable, "-c", START, *map(str, fds), *options],
+            [sys.executable, "-c", START, *map(str, fds), *program, *options],
             pass_fds=fds,
             env={**os.environ, "NOTIFY_SOCKET": str(self.directory / "notify")},
         )
@@ -97,6 +111,11 @@ def test_the_setup_link_names_the_port_that_is_configured(systemd):
         with httpx.Client(transport=transport) as client:
             url = client.post("http://node/admin/setup-token").json()["url"]
         assert url.startswith("http://localhost:8831/setup/#token=")
+
+
+def test_a_stop_is_told_even_in_the_moment_of_readiness(systemd):
+    with systemd.service(STOPPED_WHEN_READY):
+        systemd.until_noticed("STOPPING=1")
 
 
 def test_a_restart_drops_no_connection(systemd):
