@@ -30,18 +30,20 @@ START = (
 )
 NODE = ["-m", "b3iq.node"]
 # A node that is told to stop in the moment in which it has said that it is ready.
-STOPPED_WHEN_READY = [
-    "-c",
-    "import os, signal\n"
-    "from b3iq.node import main, server\n"
-    "ready = server.NodeServer._ready\n"
-    "def ready_then_stopped(self, worker):\n"
-    "    ready(self, worker)\n"
-    "    os.kill(os.getppid(), signal.SIGTERM)\n"
-    "    os.kill(os.getpid(), signal.SIGTERM)\n"
-    "server.NodeServer._ready = ready_then_stopped\n"
-    "main.main()\n",
-]
+STOPPED_WHEN_READY = """
+import os, signal
+from b3iq.node import main, server
+
+ready = server.NodeServer._ready
+
+def ready_then_stopped(self, worker):
+    ready(self, worker)
+    os.kill(os.getppid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+server.NodeServer._ready = ready_then_stopped
+main.main()
+"""
 
 
 class Systemd:
@@ -114,7 +116,7 @@ def test_the_setup_link_names_the_port_that_is_configured(systemd):
 
 
 def test_a_stop_is_told_even_in_the_moment_of_readiness(systemd):
-    with systemd.service(STOPPED_WHEN_READY):
+    with systemd.service(["-c", STOPPED_WHEN_READY]):
         systemd.until_noticed("STOPPING=1")
 
 
