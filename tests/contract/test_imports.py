@@ -28,12 +28,14 @@ ALLOWED: dict[str, set[str]] = {
     "store": COMMON,
     "privacy": COMMON,
     "engine": {"models"} | COMMON,
-    "credentials": PURE,
-    "receipts": PURE,
+    "evidence": COMMON,
+    "receipts": {"evidence"} | PURE,
+    "audit": {"evidence"} | PURE,
+    "credentials": {"audit"} | PURE,
     "updater": {"models"} | COMMON,
-    "console": {"credentials", "receipts", "node"} | PURE,
-    "node": {"credentials", "receipts", "console"} | PURE,
-    "cli": {"credentials", "receipts", "updater", "node", "console"} | PURE,
+    "console": {"credentials", "audit", "receipts", "node"} | PURE,
+    "node": {"credentials", "audit", "receipts", "evidence", "console"} | PURE,
+    "cli": {"credentials", "audit", "receipts", "evidence", "updater", "node", "console"} | PURE,
 }
 
 
@@ -89,7 +91,9 @@ def third_party(part: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("part", ["node", "credentials", "receipts", "store", "console", "cli"])
+@pytest.mark.parametrize(
+    "part", ["node", "credentials", "audit", "evidence", "receipts", "store", "console", "cli"]
+)
 def test_the_process_with_the_secrets_never_imports_torch(part: str) -> None:
     assert not third_party(part) & {"torch", "transformers", "safetensors", "tokenizers"}
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Annotated
 
 from flask import Flask, Response, request
 from pydantic import Field
 
+from b3iq.evidence import signing
 from b3iq.node.bodies import Body, read_query
 from b3iq.node.services import services
 from b3iq.receipts.record import Receipt
@@ -33,7 +33,7 @@ def get_receipts() -> Response:
     log = services().receipts
     listing = ReceiptList(
         node_id=log.node_id,
-        public_key_ed25519=base64.urlsafe_b64encode(log.public_key).rstrip(b"=").decode("ascii"),
+        public_key_ed25519=signing.public_text(log.public_key),
         data=log.recent(query.limit),
     )
     return Response(listing.model_dump_json(), mimetype="application/json")

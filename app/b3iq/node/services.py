@@ -14,12 +14,12 @@ from b3iq.credentials.owners import Owners
 from b3iq.credentials.sessions import Sessions
 from b3iq.credentials.setup_tokens import SetupTokens
 from b3iq.credentials.throttle import LoginThrottle
+from b3iq.evidence.signing import Signer
 from b3iq.node.engine_client import EngineClient
 from b3iq.node.metrics import Metrics
 from b3iq.node.streams import StreamSlots
 from b3iq.paths import Paths
 from b3iq.receipts.log import ReceiptLog
-from b3iq.receipts.signing import Signer
 from b3iq.store.database import Database
 from b3iq.store.migrate import upgrade
 

@@ -10,15 +10,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from b3iq.receipts import canonical
+from b3iq.evidence import canonical
+from b3iq.evidence.fields import GENESIS, timestamp
+from b3iq.evidence.signing import Signer
 from b3iq.receipts.errors import ReceiptSealed
-from b3iq.receipts.record import GENESIS, Receipt, ReceiptBody, Status, Usage
-from b3iq.receipts.signing import Signer
+from b3iq.receipts.record import Receipt, ReceiptBody, Status, Usage
 from b3iq.store.clock import Clock, utc_now
 from b3iq.store.database import Database
 from b3iq.store.tables import node as node_table
@@ -227,8 +228,8 @@ class ReceiptLog:
                 completion_tokens=outcome.completion_tokens,
                 total_tokens=outcome.prompt_tokens + outcome.completion_tokens,
             ),
-            opened_at=_time(row.opened_at),
-            sealed_at=_time(self._clock()),
+            opened_at=timestamp(row.opened_at),
+            sealed_at=timestamp(self._clock()),
             latency_ms=outcome.latency_ms,
             ttft_ms=outcome.ttft_ms,
         )
@@ -247,9 +248,3 @@ def _node_id(database: Database, signer: Signer, now: datetime) -> str:
 
 def _whole(milliseconds: float | None) -> int | None:
     return None if milliseconds is None else max(0, round(milliseconds))
-
-
-def _time(moment: datetime) -> str:
-    return (
-        moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03}Z"
-    )

@@ -2,9 +2,7 @@
 
 Evolution law: a released format never changes. No field of `b3iq-receipt-v1` is ever
 added, removed, renamed or given another meaning; a receipt that needs more carries a
-new `format`, and verifiers keep reading every format that was ever released. Numbers
-are integers below 2^53 (RFC 8785 section 3.2.2.3), times RFC 3339 in UTC with
-milliseconds, hashes lower-case hexadecimal.
+new `format`, and verifiers keep reading every format that was ever released.
 
 The signed body may become public. It holds no prompt, no output, no key (nor a key's
 name or id), no address and no path.
@@ -12,17 +10,12 @@ name or id), no address and no path.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
+from b3iq.evidence.fields import Count, KeyId, Sequence, Signature, Time
 from b3iq.schemas import Closed, Sha256
 
-GENESIS = "0" * 64
-
 Status = Literal["completed", "aborted", "failed", "interrupted"]
-Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
-Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
 
 
 class Usage(Closed):
@@ -39,10 +32,9 @@ class ReceiptBody(Closed):
     format: Literal["b3iq-receipt-v1"]
     receipt_id: str
     node_id: str
-    # First 16 hex digits of the SHA-256 of the Ed25519 public key.
-    key_id: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+    key_id: KeyId
     # Counts from 1; `previous_hash` of the first is 64 zeros.
-    sequence: Annotated[int, Field(ge=1, le=2**53 - 1)]
+    sequence: Sequence
     previous_hash: Sha256
     status: Status
     model_id: str
@@ -61,6 +53,6 @@ class Receipt(Closed):
     """A sealed receipt: its body, the hash of the body's canonical bytes, the signature."""
 
     receipt_hash: Sha256
-    # Over the same canonical bytes; base64url without padding (RFC 4648 section 5).
-    signature_ed25519: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{86}$")]
+    # Over the same canonical bytes.
+    signature_ed25519: Signature
     receipt: ReceiptBody

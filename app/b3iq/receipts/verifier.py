@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from b3iq.receipts import canonical, signing
+from b3iq.evidence import canonical, signing
+from b3iq.evidence.errors import SignatureRefused
+from b3iq.evidence.fields import GENESIS
 from b3iq.receipts.errors import ReceiptRefused
-from b3iq.receipts.record import GENESIS, Receipt
+from b3iq.receipts.record import Receipt
 
 
 def verify_receipt(receipt: Receipt, public_key: bytes) -> None:
@@ -20,7 +22,10 @@ def verify_receipt(receipt: Receipt, public_key: bytes) -> None:
         raise ReceiptRefused("The hash is not that of the receipt.")
     if receipt.receipt.key_id != signing.key_id(public_key):
         raise ReceiptRefused("The receipt names another key than the pinned one.")
-    signing.verify(public_key, receipt.signature_ed25519, encoded)
+    try:
+        signing.verify(public_key, receipt.signature_ed25519, encoded)
+    except SignatureRefused as refusal:
+        raise ReceiptRefused(refusal.detail) from refusal
 
 
 def verify_chain(receipts: Iterable[Receipt], public_key: bytes) -> int:

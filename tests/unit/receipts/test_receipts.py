@@ -10,11 +10,12 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import update
 
-from b3iq.receipts import canonical, verifier
+from b3iq.evidence import canonical
+from b3iq.evidence.signing import Signer
+from b3iq.receipts import verifier
 from b3iq.receipts.errors import ReceiptRefused, ReceiptSealed
 from b3iq.receipts.log import ReceiptLog
 from b3iq.receipts.record import Receipt, ReceiptBody
-from b3iq.receipts.signing import Signer
 from b3iq.store import tables
 from b3iq.store.database import Database
 from b3iq.store.migrate import upgrade

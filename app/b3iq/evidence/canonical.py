@@ -1,19 +1,18 @@
-"""One byte form for every receipt: the JSON Canonicalization Scheme (RFC 8785)."""
+"""One byte form for everything that is hashed: JSON Canonicalization Scheme (RFC 8785)."""
 
 from __future__ import annotations
 
 import hashlib
 
 import rfc8785
+from pydantic import BaseModel
 
-from b3iq.receipts.record import ReceiptBody
 
-
-def encode(body: ReceiptBody) -> bytes:
+def encode(body: BaseModel) -> bytes:
     """The bytes that are hashed and signed."""
     return rfc8785.dumps(body.model_dump(mode="json"))
 
 
 def digest(encoded: bytes) -> str:
-    """The receipt hash: SHA-256 of the canonical bytes, 64 hex digits."""
+    """SHA-256 of the canonical bytes, 64 hex digits."""
     return hashlib.sha256(encoded).hexdigest()

@@ -9,7 +9,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from b3iq.receipts.errors import ReceiptRefused
+from b3iq.evidence.errors import SignatureRefused
+
+_REMEDY = "Keep it as it is, and compare it and the public key with another copy."
 
 
 class Signer:
@@ -30,6 +32,11 @@ class Signer:
         return _text(self._key.sign(message))
 
 
+def public_text(public_key: bytes) -> str:
+    """A public key as it is shown: base64url without padding, 43 characters."""
+    return _text(public_key)
+
+
 def key_id(public_key: bytes) -> str:
     """The short public name of a key."""
     return hashlib.sha256(public_key).hexdigest()[:16]
@@ -39,16 +46,16 @@ def verify(public_key: bytes, signature: str, message: bytes) -> None:
     """Check a signature.
 
     Raises:
-        ReceiptRefused: it is not this key's signature over this message.
+        SignatureRefused: it is not this key's signature over this message.
     """
     try:
         raw = base64.b64decode(signature + "==", altchars=b"-_", validate=True)
         Ed25519PublicKey.from_public_bytes(public_key).verify(raw, message)
     except (InvalidSignature, ValueError) as error:
-        raise ReceiptRefused("The signature is not by the pinned key.") from error
+        raise SignatureRefused("The signature is not by the pinned key.", remedy=_REMEDY) from error
     if _text(raw) != signature:
         # base64 has spare bits at its end: one signature has one spelling here.
-        raise ReceiptRefused("The signature is not in its canonical form.")
+        raise SignatureRefused("The signature is not in its canonical form.", remedy=_REMEDY)
 
 
 def _text(raw: bytes) -> str:

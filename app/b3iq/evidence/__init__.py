@@ -1,0 +1,1 @@
+"""What receipts and the audit log share: canonical form, signatures, common fields."""
