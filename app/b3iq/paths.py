@@ -75,6 +75,11 @@ class Paths:
         return self.node_state / "node.db"
 
     @property
+    def audit_checkpoint(self) -> Path:
+        """Size and head of the audit log, signed; beside the database, never in it."""
+        return self.node_state / "audit-checkpoint.json"
+
+    @property
     def models(self) -> Path:
         """One directory a model; the engine reads them, nobody but root writes."""
         return self.state / "models"

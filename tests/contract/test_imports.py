@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "evidence": COMMON,
     "receipts": {"evidence"} | PURE,
     "audit": {"evidence"} | PURE,
-    "credentials": {"audit"} | PURE,
+    "credentials": {"audit", "evidence"} | PURE,
     "updater": {"models"} | COMMON,
     "console": {"credentials", "audit", "receipts", "node"} | PURE,
     "node": {"credentials", "audit", "receipts", "evidence", "console"} | PURE,

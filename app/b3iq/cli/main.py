@@ -15,6 +15,7 @@ from b3iq.paths import Paths
 
 # Verb → (where it is, its line in `b3iq --help`).
 VERBS = {
+    "audit": ("b3iq.cli.audit:audit", "List, verify and export the audit log."),
     "chat": ("b3iq.cli.chat:chat", "Chat with a model of the node."),
     "credentials": ("b3iq.cli.credentials:credentials", "Make the node's secret files."),
     "keys": ("b3iq.cli.keys:keys", "Create, list and revoke local keys."),

@@ -26,6 +26,8 @@ def status(paths: Paths) -> None:
             "models": ", ".join(answer["models"]) or "none",
             "streams": f"{answer['streams']} of {answer['stream_limit']}",
             "receipts": str(answer["receipts"]),
+            "audit": f"{answer['audit_events']} events"
+            + ("" if answer["audit_intact"] else "; BROKEN, run `b3iq audit verify`"),
         }
         for name, value in facts.items():
             console.print(f"{name:<9} {value}", markup=False, soft_wrap=True)

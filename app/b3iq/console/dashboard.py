@@ -1,4 +1,4 @@
-"""The console proper: the node's state, its local keys and its recent receipts."""
+"""The console proper: the node's state, its local keys, recent receipts and activity."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from flask import Response, request
 
+from b3iq.console.activity import ActivityRow
 from b3iq.console.notices import notice_of
 from b3iq.console.render import page, see_other
 from b3iq.console.rows import SCOPES, KeyRow, ReceiptRow
@@ -18,6 +19,7 @@ from b3iq.node.services import services
 from b3iq.store.clock import utc_now
 
 RECEIPTS_SHOWN = 10
+EVENTS_SHOWN = 10
 # Shown in the example before the engine has said what it serves.
 _ANY_MODEL = "b3iq-smoke"
 
@@ -79,6 +81,8 @@ def revoke_key(key_id: str) -> Response:
 def _console(form: KeyForm, status: int = 200) -> Response:
     now = utc_now()
     models = _models()
+    known = services().keys.list()
+    names_of_keys = {key.key_id: key.name for key in known}
     return page(
         "console.html",
         status=status,
@@ -88,10 +92,14 @@ def _console(form: KeyForm, status: int = 200) -> Response:
         engine_ready=models is not None,
         models=models or (),
         runtime_kind=services().config.runtime_kind,
-        keys=[KeyRow.of(key, now) for key in services().keys.list()],
+        keys=[KeyRow.of(key, now) for key in known],
         scopes=SCOPES,
         form=form,
         receipts=[ReceiptRow.of(r) for r in services().receipts.recent(RECEIPTS_SHOWN)],
+        events=[
+            ActivityRow.of(entry, names_of_keys) for entry in services().audit.recent(EVENTS_SHOWN)
+        ],
+        audit_intact=services().audit.is_intact(),
     )
 
 

@@ -1,4 +1,4 @@
-"""What the console's tables show of keys and receipts, as text: no logic in templates."""
+"""What the console's tables show, as text: no logic in templates."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,10 +10,13 @@ from typing import Any
 
 from sqlalchemy import Row, insert, select, update
 
+from b3iq.audit.log import AuditLog
 from b3iq.credentials import names, tokens
 from b3iq.credentials.errors import ForeignCredential, InvalidScope, Unauthorized, UnknownKey
+from b3iq.evidence.fields import timestamp
 from b3iq.store.clock import Clock, utc_now
 from b3iq.store.database import Database
+from b3iq.store.errors import DiskRefused
 from b3iq.store.tables import local_key
 
 SCOPES = frozenset({"inference", "metrics"})
@@ -44,9 +48,12 @@ class LocalKey:
 class LocalKeys:
     """The local keys of one node."""
 
-    def __init__(self, database: Database, pepper: bytes, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, database: Database, pepper: bytes, audit: AuditLog, clock: Clock = utc_now
+    ) -> None:
         self._database = database
         self._pepper = pepper
+        self._audit = audit
         self._clock = clock
 
     def create(
@@ -59,6 +66,7 @@ class LocalKeys:
 
         Raises:
             InvalidName, InvalidScope: the name or a scope cannot be.
+            DiskRefused: it cannot be recorded; there is no key.
         """
         wanted = tuple(sorted(set(scopes)))
         if not wanted or not SCOPES.issuperset(wanted):
@@ -76,6 +84,13 @@ class LocalKeys:
                     expires_at=key.expires_at,
                 )
             )
+            self._audit.append(
+                connection,
+                "local_key_created",
+                key.key_id,
+                scopes=" ".join(key.scopes),
+                expires_at="never" if expires_at is None else timestamp(expires_at),
+            )
         return key, token.text
 
     def list(self) -> list[LocalKey]:
@@ -89,13 +104,16 @@ class LocalKeys:
 
         Raises:
             UnknownKey: no key has this id.
+            DiskRefused: it cannot be recorded; the key still opens what it did.
         """
         with self._database.write() as connection:
-            connection.execute(
+            ended = connection.execute(
                 update(local_key)
                 .where(local_key.c.key_id == key_id, local_key.c.revoked_at.is_(None))
                 .values(revoked_at=self._clock())
             )
+            if ended.rowcount:
+                self._audit.append(connection, "local_key_revoked", key_id)
             row = connection.execute(
                 select(local_key).where(local_key.c.key_id == key_id)
             ).one_or_none()
@@ -133,7 +151,8 @@ class LocalKeys:
         return key
 
     def _note_use(self, key_id: str, now: datetime) -> None:
-        with self._database.write() as connection:
+        # A full disk ends no inference: this is for the owner's list only.
+        with contextlib.suppress(DiskRefused), self._database.write() as connection:
             connection.execute(
                 update(local_key).where(local_key.c.key_id == key_id).values(last_used_at=now)
             )

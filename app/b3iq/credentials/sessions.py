@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import secrets
 from dataclasses import dataclass, field
@@ -9,11 +10,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, insert, or_, select, update
 
+from b3iq.audit.log import AuditLog
 from b3iq.credentials import tokens
 from b3iq.credentials.errors import Unauthorized
 from b3iq.credentials.owners import Owner
 from b3iq.store.clock import Clock, utc_now
 from b3iq.store.database import Database
+from b3iq.store.errors import DiskRefused
 from b3iq.store.tables import owner as owner_table
 from b3iq.store.tables import session as session_table
 
@@ -34,13 +37,20 @@ class Session:
 class Sessions:
     """Opens, finds and ends sessions."""
 
-    def __init__(self, database: Database, pepper: bytes, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, database: Database, pepper: bytes, audit: AuditLog, clock: Clock = utc_now
+    ) -> None:
         self._database = database
         self._pepper = pepper
+        self._audit = audit
         self._clock = clock
 
     def open(self, owner: Owner) -> str:
-        """A new session; returns the cookie's value, which is nowhere kept."""
+        """A new session; returns the cookie's value, which is nowhere kept.
+
+        Raises:
+            DiskRefused: it cannot be recorded; there is no session.
+        """
         cookie = secrets.token_urlsafe(32)
         now = self._clock()
         with self._database.write() as connection:
@@ -50,6 +60,7 @@ class Sessions:
                     digest=self._digest(cookie), owner_id=owner.owner_id, opened_at=now, seen_at=now
                 )
             )
+            self._audit.append(connection, "login", as_="owner")
         return cookie
 
     def authenticate(self, cookie: str) -> Session:
@@ -69,7 +80,8 @@ class Sessions:
         if row is None:
             raise Unauthorized
         if abs(now - row.seen_at) >= _SEEN_STEP:
-            with self._database.write() as connection:
+            # On a full disk the owner can still look; the session just ends as if unused.
+            with contextlib.suppress(DiskRefused), self._database.write() as connection:
                 connection.execute(
                     update(session_table)
                     .where(session_table.c.digest == digest)
@@ -78,11 +90,17 @@ class Sessions:
         return Session(Owner(row.id, row.name), self._csrf_token(cookie))
 
     def close(self, cookie: str) -> None:
-        """End one session, on the server; an unknown cookie is no error."""
+        """End one session, on the server; an unknown cookie is no error.
+
+        Raises:
+            DiskRefused: it cannot be recorded; the session goes on.
+        """
         with self._database.write() as connection:
-            connection.execute(
+            ended = connection.execute(
                 delete(session_table).where(session_table.c.digest == self._digest(cookie))
             )
+            if ended.rowcount:
+                self._audit.append(connection, "logout", as_="owner")
 
     def _ended(self, now: datetime) -> ColumnElement[bool]:
         return or_(

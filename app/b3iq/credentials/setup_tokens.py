@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, insert, select
 
+from b3iq.audit.log import AuditLog
 from b3iq.credentials import names, tokens
 from b3iq.credentials.errors import AlreadyClaimed, SetupTokenRefused, Unauthorized
 from b3iq.credentials.owners import Owner, Owners, claimed
+from b3iq.evidence.fields import timestamp
 from b3iq.store.clock import Clock, utc_now
 from b3iq.store.database import Database
 from b3iq.store.tables import setup_token
@@ -25,11 +27,17 @@ class SetupTokens:
     """Mints and redeems the setup token of one node."""
 
     def __init__(
-        self, database: Database, pepper: bytes, owners: Owners, clock: Clock = utc_now
+        self,
+        database: Database,
+        pepper: bytes,
+        owners: Owners,
+        audit: AuditLog,
+        clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._pepper = pepper
         self._owners = owners
+        self._audit = audit
         self._clock = clock
         self._claiming = threading.Lock()
 
@@ -38,6 +46,7 @@ class SetupTokens:
 
         Raises:
             AlreadyClaimed: the node has an owner.
+            DiskRefused: it cannot be recorded; the one before still holds.
         """
         token = tokens.mint("setup")
         now = self._clock()
@@ -53,6 +62,7 @@ class SetupTokens:
                     expires_at=now + LIFE,
                 )
             )
+            self._audit.append(connection, "setup_token_minted", expires_at=timestamp(now + LIFE))
         return token.text, now + LIFE
 
     def check(self, token: str) -> None:
@@ -71,6 +81,7 @@ class SetupTokens:
             AlreadyClaimed: the node has an owner.
             SetupTokenRefused: the token is wrong, used, replaced or expired.
             InvalidName, WeakPassword: correct them and try again; the token still holds.
+            DiskRefused: it cannot be recorded; there is no owner and the token still holds.
         """
         # One at a time: those who lose the race find out before a hash is computed.
         with self._claiming:
@@ -80,6 +91,7 @@ class SetupTokens:
             with self._database.write() as connection:
                 self._check(connection, token)
                 connection.execute(delete(setup_token))
+                self._audit.append(connection, "node_claimed", as_="setup")
                 return self._owners.add(connection, name, password_hash)
 
     def _check(self, connection: Connection, text: str) -> None:

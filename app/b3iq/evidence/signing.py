@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from b3iq.evidence.errors import SignatureRefused
 
+_KEY_BYTES = 32
 _REMEDY = "Keep it as it is, and compare it and the public key with another copy."
 
 
@@ -35,6 +36,24 @@ class Signer:
 def public_text(public_key: bytes) -> str:
     """A public key as it is shown: base64url without padding, 43 characters."""
     return _text(public_key)
+
+
+def public_bytes(text: str) -> bytes:
+    """A public key as it is shown, raw again.
+
+    Raises:
+        SignatureRefused: the text is no such key.
+    """
+    try:
+        raw = base64.b64decode(text + "=", altchars=b"-_", validate=True)
+    except ValueError:
+        raw = b""
+    if len(raw) != _KEY_BYTES:
+        raise SignatureRefused(
+            "This is not a public key of a node.",
+            remedy="It has 43 characters: letters, digits, '-' and '_'.",
+        )
+    return raw
 
 
 def key_id(public_key: bytes) -> str:

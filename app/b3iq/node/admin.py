@@ -41,6 +41,8 @@ def get_status() -> Response:
         models=models,
         streams=node.streams.active,
         stream_limit=node.config.stream_limit,
+        audit_events=node.audit.size(),
+        audit_intact=node.audit.is_intact(),
         receipts=last[0].receipt.sequence if last else 0,
         address=f"http://localhost:{node.config.listen_port}",
     )

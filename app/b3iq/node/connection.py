@@ -11,6 +11,7 @@ import os
 import socket
 import ssl
 import struct
+from ipaddress import ip_address
 from typing import Any
 
 from flask import Request
@@ -49,3 +50,15 @@ def cookie_name(request: Request) -> str:
 def had_session(request: Request) -> bool:
     """Whether a session cookie was shown, valid or not."""
     return cookie_name(request) in request.cookies
+
+
+def client_of(request: Request) -> str:
+    """Whom refusals are counted for: an address, and this machine as one client.
+
+    Any local process may call from each of the 2^24 addresses of 127.0.0.0/8.
+    """
+    try:
+        address = ip_address(request.remote_addr or "")
+    except ValueError:
+        return "unknown"
+    return "loopback" if address.is_loopback else str(address)

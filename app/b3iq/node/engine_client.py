@@ -19,9 +19,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
+from b3iq.evidence.fields import Count
 from b3iq.node.engine_errors import EngineUnavailable, ModelNotFound, failed, refusal, unavailable
 from b3iq.node.engine_wire import Exchange, Waiter, WireError
-from b3iq.receipts.record import Count
 from b3iq.schemas import Sha256
 
 _BODY_LIMIT = 1024 * 1024

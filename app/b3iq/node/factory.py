@@ -9,6 +9,7 @@ from b3iq.console import pages
 from b3iq.errors import ConfigError
 from b3iq.node import (
     admin,
+    audit,
     chat,
     gate,
     health,
@@ -25,7 +26,20 @@ from b3iq.node.services import build
 from b3iq.paths import Paths
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
-_RESOURCES = (admin, chat, health, keys, metrics, models, openapi, pages, profiles, receipts, setup)
+_RESOURCES = (
+    admin,
+    audit,
+    chat,
+    health,
+    keys,
+    metrics,
+    models,
+    openapi,
+    pages,
+    profiles,
+    receipts,
+    setup,
+)
 
 
 def create_app(config: NodeConfig, paths: Paths) -> Flask:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from ipaddress import ip_address
 
 from flask import request
 from werkzeug.wrappers import Response
@@ -31,28 +30,19 @@ def log_in(name: str, password: str, response: Response) -> None:
         TooManyAttempts: this client has to wait.
     """
     node = services()
-    client = _client(request.remote_addr)
+    client = connection.client_of(request)
     try:
         # Counted first: a hundred guesses at once are as slow as a hundred in a row.
         node.throttle.admit(client)
         owner = node.owners.authenticate(name, password)
     except (LoginRefused, TooManyAttempts) as error:
+        throttled = isinstance(error, TooManyAttempts)
+        node.audit.refuse("login_throttled" if throttled else "login_refused")
         _log.warning("login_refused", extra={"client": client, "code": error.code})
         raise
     node.throttle.clear(client)
     _log.info("login", extra={"client": client})
     begin_session(owner, response)
-
-
-def _client(address: str | None) -> str:
-    """Whom the throttle counts for: an address, and this machine as one client.
-
-    Any local process may call from each of the 2^24 addresses of 127.0.0.0/8.
-    """
-    try:
-        return "loopback" if ip_address(address or "").is_loopback else str(address)
-    except ValueError:
-        return "unknown"
 
 
 def begin_session(owner: Owner, response: Response) -> None:

@@ -103,7 +103,7 @@ POLICY: tuple[Rule, ...] = (
     _rule("POST", "/login", {PUBLIC}, "Opens a session.", form="page"),
     _rule("POST", "/logout", {OWNER}, "Ends the session.", csrf=True, form="page"),
     # The console.
-    _rule("GET", "/console/", {OWNER}, "Keys, models, receipts.", form="page"),
+    _rule("GET", "/console/", {OWNER}, "Keys, models, receipts, activity.", form="page"),
     _rule("POST", "/console/keys", {OWNER}, "Makes a local key.", csrf=True, form="page"),
     _rule(
         "POST",
@@ -120,6 +120,8 @@ POLICY: tuple[Rule, ...] = (
     _rule("POST", "/admin/keys", {ADMIN}, "Makes a local key."),
     _rule("POST", "/admin/keys/<key_id>/revoke", {ADMIN}, "Ends a local key."),
     _rule("GET", "/admin/receipts", {ADMIN}, "Recent signed receipts."),
+    _rule("GET", "/admin/audit", {ADMIN}, "Audit events and their checkpoint."),
+    _rule("POST", "/admin/audit/accept", {ADMIN}, "Goes on from a broken audit log."),
     _rule("GET", "/admin/status", {ADMIN}, "What the node is doing."),
 )
 

@@ -7,6 +7,8 @@ from typing import cast
 
 from flask import current_app
 
+from b3iq.audit.checkpoints import CheckpointFile
+from b3iq.audit.log import AuditLog
 from b3iq.config import NodeConfig
 from b3iq.credentials import secret_files
 from b3iq.credentials.keys import LocalKeys
@@ -15,6 +17,7 @@ from b3iq.credentials.sessions import Sessions
 from b3iq.credentials.setup_tokens import SetupTokens
 from b3iq.credentials.throttle import LoginThrottle
 from b3iq.evidence.signing import Signer
+from b3iq.node.actors import acting
 from b3iq.node.engine_client import EngineClient
 from b3iq.node.metrics import Metrics
 from b3iq.node.streams import StreamSlots
@@ -31,6 +34,7 @@ class Services:
     config: NodeConfig
     paths: Paths
     database: Database
+    audit: AuditLog
     keys: LocalKeys
     setup: SetupTokens
     owners: Owners
@@ -57,14 +61,19 @@ def build(config: NodeConfig, paths: Paths) -> Services:
     owners = Owners(database)
     receipts = ReceiptLog(database, signer, on_seal=metrics.count_receipt)
     receipts.recover()
+    audit = AuditLog(
+        database, CheckpointFile(paths.audit_checkpoint, signer, receipts.node_id), acting
+    )
+    audit.start()
     return Services(
         config=config,
         paths=paths,
         database=database,
-        keys=LocalKeys(database, pepper),
-        setup=SetupTokens(database, pepper, owners),
+        audit=audit,
+        keys=LocalKeys(database, pepper, audit),
+        setup=SetupTokens(database, pepper, owners, audit),
         owners=owners,
-        sessions=Sessions(database, pepper),
+        sessions=Sessions(database, pepper, audit),
         throttle=LoginThrottle(database),
         receipts=receipts,
         engine=EngineClient(paths.engine_socket, config.engine_connect_s),

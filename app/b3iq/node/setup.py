@@ -7,6 +7,7 @@ import logging
 from flask import Flask, Response, jsonify, request
 from pydantic import Field
 
+from b3iq.credentials.errors import AlreadyClaimed, SetupTokenRefused
 from b3iq.node.bodies import Body, read_json
 from b3iq.node.owner import begin_session
 from b3iq.node.services import services
@@ -26,7 +27,11 @@ def post_claim() -> Response:
     """POST /setup/claim: 201 and a session; 404 once there is an owner."""
     claim = read_json(Claim, request)
     node = services()
-    owner = node.setup.claim(claim.token, claim.owner_name, claim.password)
+    try:
+        owner = node.setup.claim(claim.token, claim.owner_name, claim.password)
+    except (AlreadyClaimed, SetupTokenRefused):
+        node.audit.refuse("setup_claim_refused")
+        raise
     _log.info("node_claimed")
     response = jsonify(owner_name=owner.name)
     response.status_code = 201

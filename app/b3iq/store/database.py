@@ -13,14 +13,18 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.exc import OperationalError
+
+from b3iq.store.errors import refusal_of
 
 BUSY_TIMEOUT_MS = 10_000
 _WRITE = "b3iq_write"
+_ENDINGS = "b3iq_endings"
 
 
 class Database:
@@ -49,17 +53,50 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that holds the write lock; commits at the end, or nothing happened."""
-        with (
-            self._writing,
-            self._engine.connect().execution_options(**{_WRITE: True}) as connection,
-            connection.begin(),
-        ):
-            yield connection
+        """A transaction that holds the write lock; commits at the end, or nothing happened.
+
+        Raises:
+            DiskRefused: the disk is full, read-only or failing; nothing happened.
+        """
+        endings: list[Callable[[bool], None]] = []
+        try:
+            with (
+                self._writing,
+                self._engine.connect().execution_options(
+                    **{_WRITE: True, _ENDINGS: endings}
+                ) as connection,
+                _told(endings),
+                connection.begin(),
+            ):
+                yield connection
+        except OperationalError as error:
+            refusal = refusal_of(error.orig)
+            if refusal is None:
+                raise
+            raise refusal from error
 
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+def when_it_ends(connection: Connection, ending: Callable[[bool], None]) -> None:
+    """Have `ending` called after the write transaction, with whether it was committed.
+
+    It is called before the next write of this process begins, and must not fail.
+    """
+    connection.get_execution_options()[_ENDINGS].append(ending)
+
+
+@contextmanager
+def _told(endings: list[Callable[[bool], None]]) -> Iterator[None]:
+    committed = False
+    try:
+        yield
+        committed = True
+    finally:
+        for ending in endings:
+            ending(committed)
 
 
 def _create_private(path: Path) -> None:

@@ -127,3 +127,12 @@ receipt = Table(
     Column("signature", String),
     Index("receipt_open", "opened_at", sqlite_where=Column("sequence").is_(None)),
 )
+
+# The body is the whole truth of an event; the columns beside it only find it.
+audit_event = Table(
+    "audit_event",
+    metadata,
+    Column("sequence", Integer, CheckConstraint("sequence >= 1"), primary_key=True),
+    Column("event_hash", String(64), nullable=False, unique=True),
+    Column("body", LargeBinary, nullable=False),
+)

@@ -7,8 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from argon2 import PasswordHasher
 
+from b3iq.audit.checkpoints import CheckpointFile
+from b3iq.audit.log import AuditLog
 from b3iq.credentials.owners import Owners
 from b3iq.credentials.passwords import Passwords
+from b3iq.evidence.signing import Signer
 from b3iq.store.database import Database
 from b3iq.store.migrate import upgrade
 
@@ -42,6 +45,12 @@ def database(tmp_path):
 @pytest.fixture
 def pepper():
     return PEPPER
+
+
+@pytest.fixture
+def audit(database, tmp_path, clock):
+    checkpoints = CheckpointFile(tmp_path / "checkpoint.json", Signer(PEPPER), "node-test")
+    return AuditLog(database, checkpoints, clock=clock)
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from b3iq.store.database import Database
 
 
 @pytest.fixture
-def keys(database, pepper, clock):
-    return LocalKeys(database, pepper, clock)
+def keys(database, pepper, audit, clock):
+    return LocalKeys(database, pepper, audit, clock)
 
 
 def test_a_key_opens_by_its_secret(keys):
@@ -40,9 +40,11 @@ def test_the_secret_is_nowhere_in_the_database_files(keys, database, tmp_path):
     assert secret.split("_")[3].encode() not in stored
 
 
-def test_a_revoked_key_is_refused_on_the_next_request_in_every_opener(keys, database, pepper):
+def test_a_revoked_key_is_refused_on_the_next_request_in_every_opener(
+    keys, database, pepper, audit
+):
     key, secret = keys.create("laptop")
-    other = LocalKeys(Database(database.path), pepper)
+    other = LocalKeys(Database(database.path), pepper, audit)
     assert other.authenticate(secret).key_id == key.key_id
     keys.revoke(key.key_id)
     for opener in (keys, other):

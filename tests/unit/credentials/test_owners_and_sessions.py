@@ -24,8 +24,8 @@ def owner(database, owners):
 
 
 @pytest.fixture
-def sessions(database, pepper, clock):
-    return Sessions(database, pepper, clock)
+def sessions(database, pepper, audit, clock):
+    return Sessions(database, pepper, audit, clock)
 
 
 def test_the_password_is_kept_as_argon2id_of_the_recommended_cost():
@@ -124,9 +124,9 @@ def test_a_session_ends_after_8_hours_of_use(sessions, owner, clock):
         sessions.authenticate(cookie)
 
 
-def test_a_closed_session_is_ended_on_the_server(sessions, owner, database, pepper):
+def test_a_closed_session_is_ended_on_the_server(sessions, owner, database, pepper, audit):
     cookie = sessions.open(owner)
-    other_opener = Sessions(Database(database.path), pepper)
+    other_opener = Sessions(Database(database.path), pepper, audit)
     sessions.close(cookie)
     sessions.close(cookie)
     for opener in (sessions, other_opener):

@@ -21,8 +21,8 @@ PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
-def setup(database, pepper, owners, clock):
-    return SetupTokens(database, pepper, owners, clock)
+def setup(database, pepper, owners, audit, clock):
+    return SetupTokens(database, pepper, owners, audit, clock)
 
 
 def test_a_claim_makes_the_owner(setup, owners):
@@ -98,7 +98,9 @@ def test_a_correctable_mistake_does_not_use_up_the_token(setup, name, password, 
     setup.claim(token, "Ada", PASSWORD)
 
 
-def test_a_hundred_claims_at_once_make_exactly_one_owner(setup, database, pepper, owners, clock):
+def test_a_hundred_claims_at_once_make_exactly_one_owner(
+    setup, database, pepper, owners, audit, clock
+):
     """Each claimant opens the database itself, so only its transactions decide."""
     token, _ = setup.mint()
     databases = [Database(database.path) for _ in range(10)]
@@ -107,7 +109,7 @@ def test_a_hundred_claims_at_once_make_exactly_one_owner(setup, database, pepper
 
     def claim(number: int) -> None:
         opener = databases[number % 10]
-        rival = SetupTokens(opener, pepper, Owners(opener, owners.passwords, clock), clock)
+        rival = SetupTokens(opener, pepper, Owners(opener, owners.passwords, clock), audit, clock)
         barrier.wait()
         try:
             outcomes.append(rival.claim(token, f"rival {number}", PASSWORD).name)

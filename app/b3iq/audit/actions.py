@@ -1,0 +1,51 @@
+"""The closed set of what is recorded, and the details that each action has.
+
+A line here is a promise to whoever reads the log: lines are added, never changed or taken
+away. See the law in `b3iq.audit.record`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from b3iq.audit.record import ActorKind
+
+Action = Literal[
+    "audit_log_accepted",
+    "local_key_created",
+    "local_key_revoked",
+    "login",
+    "login_refused",
+    "login_throttled",
+    "logout",
+    "node_claimed",
+    "setup_claim_refused",
+    "setup_token_minted",
+]
+# `day_count`: how often this was refused to this client on this day (UTC), this time included.
+Refusal = Literal["login_refused", "login_throttled", "setup_claim_refused"]
+
+DETAILS: dict[Action, frozenset[str]] = {
+    "audit_log_accepted": frozenset({"fault", "checkpoint_size"}),
+    "local_key_created": frozenset({"scopes", "expires_at"}),
+    "local_key_revoked": frozenset(),
+    "login": frozenset(),
+    "login_refused": frozenset({"day_count"}),
+    "login_throttled": frozenset({"day_count"}),
+    "logout": frozenset(),
+    "node_claimed": frozenset(),
+    "setup_claim_refused": frozenset({"day_count"}),
+    "setup_token_minted": frozenset({"expires_at"}),
+}
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts, and from where."""
+
+    kind: ActorKind
+    client: str
+
+
+NODE = Actor("node", "local")
