@@ -37,6 +37,8 @@ class NodeConfig(Settings):
     stream_limit: Annotated[int, Field(ge=1, le=512)] = 32
     spare_threads: Annotated[int, Field(ge=4, le=512)] = 32
     body_limit_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
+    # Kept back for receipts: a full disk refuses changes of security before it ends answers.
+    disk_reserve_bytes: Annotated[int, Field(ge=0)] = 16 * 1024 * 1024
     header_deadline_s: Annotated[float, Field(gt=0)] = 10.0
     body_deadline_s: Annotated[float, Field(gt=0)] = 30.0
     # How long a request may wait for the engine to accept it before 503.

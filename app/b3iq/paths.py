@@ -80,6 +80,11 @@ class Paths:
         return self.node_state / "audit-checkpoint.json"
 
     @property
+    def disk_reserve(self) -> Path:
+        """Zeros that make way for receipts when the disk is full."""
+        return self.node_state / "disk-reserve"
+
+    @property
     def models(self) -> Path:
         """One directory a model; the engine reads them, nobody but root writes."""
         return self.state / "models"

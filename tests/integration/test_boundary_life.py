@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from b3iq.credentials import secret_files
+from b3iq.evidence.signing import Signer
 from b3iq.receipts.log import ReceiptLog
 from b3iq.receipts.record import Receipt
-from b3iq.evidence.signing import Signer
 from b3iq.receipts.verifier import verify_chain
 from b3iq.store.database import Database
 from tests.integration.node_process import PASSWORD, NodeProcess, node_process

@@ -75,6 +75,8 @@ class AuditLog:
         """
         self._checkpoints.discard_all()
         try:
+            if self._database.reserve is not None:
+                self._database.reserve.fill()
             with self._database.write() as connection:
                 fault = self.fault(connection)
                 if fault is None:
@@ -114,7 +116,9 @@ class AuditLog:
         Raises:
             DiskRefused: it cannot be recorded.
         """
-        actor, count = self._tally.count(action, self._who(), self._clock().date().isoformat())
+        # Whoever fails here has shown no credential, whatever cookie came along.
+        stranger = Actor("visitor", self._who().client)
+        actor, count = self._tally.count(action, stranger, self._clock().date().isoformat())
         if is_told(count):
             with self._database.write() as connection:
                 self._append(connection, actor, action, None, {"day_count": count})
@@ -198,6 +202,8 @@ class AuditLog:
     ) -> AuditEvent:
         if set(details) - DETAILS[action]:
             raise ValueError(f"{action} has no such details")
+        if self._database.reserve is not None:
+            self._database.reserve.fill()
         # Looked at before the insert: a log that was cut must not grow back over its end.
         fault = self.fault(connection)
         size, head = _head(connection)

@@ -115,9 +115,10 @@ def verify(
 @output.json_option
 @click.pass_obj
 def export(paths: Paths, file: Path) -> None:
-    """Write the whole log to a new file, for an auditor or for another machine.
+    """Write the whole log to a new file.
 
-    It is written as it is, right or wrong; `b3iq audit verify --file` judges it.
+    For an auditor, or to be kept on another machine. The log is written as it is, right or
+    wrong; `b3iq audit verify --file` judges it.
     """
     count = 0
     with output.new_secret_file(file) as out, audit_source.of_node(paths) as source:

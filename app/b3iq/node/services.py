@@ -25,6 +25,7 @@ from b3iq.paths import Paths
 from b3iq.receipts.log import ReceiptLog
 from b3iq.store.database import Database
 from b3iq.store.migrate import upgrade
+from b3iq.store.reserve import Reserve
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def build(config: NodeConfig, paths: Paths) -> Services:
     """
     pepper = secret_files.read(secret_files.TOKEN_PEPPER, paths)
     signer = Signer(secret_files.read(secret_files.NODE_IDENTITY, paths))
-    database = Database(paths.database)
+    database = Database(paths.database, Reserve(paths.disk_reserve, config.disk_reserve_bytes))
     upgrade(database)
     streams = StreamSlots(config.stream_limit)
     metrics = Metrics(streams)

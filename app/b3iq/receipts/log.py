@@ -79,7 +79,7 @@ class ReceiptLog:
     ) -> OpenReceipt:
         """Note that work begins; to be called before the first token."""
         receipt_id = str(uuid.uuid4())
-        with self._database.write() as connection:
+        with self._database.write(spends_reserve=True) as connection:
             connection.execute(
                 insert(table).values(
                     receipt_id=receipt_id,
@@ -96,7 +96,7 @@ class ReceiptLog:
 
     def progress(self, open_: OpenReceipt, *, prompt_tokens: int, completion_tokens: int) -> None:
         """Note the counts so far, so that a crash leaves them for `recover`."""
-        with self._database.write() as connection:
+        with self._database.write(spends_reserve=True) as connection:
             connection.execute(
                 update(table)
                 .where(table.c.receipt_id == open_.receipt_id, table.c.sequence.is_(None))
@@ -109,7 +109,7 @@ class ReceiptLog:
         Raises:
             ReceiptSealed: it was sealed, and nothing takes that back.
         """
-        with self._database.write() as connection:
+        with self._database.write(spends_reserve=True) as connection:
             gone = connection.execute(
                 delete(table).where(
                     table.c.receipt_id == open_.receipt_id, table.c.sequence.is_(None)
@@ -136,7 +136,7 @@ class ReceiptLog:
         outcome = _Outcome(
             status, prompt_tokens, completion_tokens, _whole(latency_ms), _whole(ttft_ms)
         )
-        with self._database.write() as connection:
+        with self._database.write(spends_reserve=True) as connection:
             receipt = self._seal(connection, open_.receipt_id, outcome)
         self._on_seal(receipt)
         return receipt
@@ -146,7 +146,7 @@ class ReceiptLog:
 
         To be called when no work runs: at the start of the node.
         """
-        with self._database.write() as connection:
+        with self._database.write(spends_reserve=True) as connection:
             rows = connection.execute(
                 select(table).where(table.c.sequence.is_(None)).order_by(table.c.opened_at)
             ).all()

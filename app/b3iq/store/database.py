@@ -21,6 +21,7 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from b3iq.store.errors import refusal_of
+from b3iq.store.reserve import Reserve
 
 BUSY_TIMEOUT_MS = 10_000
 _WRITE = "b3iq_write"
@@ -28,10 +29,15 @@ _ENDINGS = "b3iq_endings"
 
 
 class Database:
-    """One SQLite file, private to its owner (0600), opened by many threads."""
+    """One SQLite file, private to its owner (0600), opened by many threads.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        reserve: disk space that only some writes may use; None where nobody keeps any.
+    """
+
+    def __init__(self, path: Path, reserve: Reserve | None = None) -> None:
         self.path = path
+        self.reserve = reserve
         _create_private(path)
         self._engine = create_engine(
             f"sqlite:///{path}",
@@ -47,33 +53,37 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database and writes nothing."""
-        with self._engine.connect() as connection, connection.begin():
+        """A transaction that sees one state of the database and writes nothing.
+
+        Raises:
+            DiskRefused: the disk fails; a read-only one is enough to keep SQLite from opening.
+        """
+        with _disk_refusals(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, spends_reserve: bool = False) -> Iterator[Connection]:
         """A transaction that holds the write lock; commits at the end, or nothing happened.
+
+        Args:
+            spends_reserve: it may use the disk space that is kept back.
 
         Raises:
             DiskRefused: the disk is full, read-only or failing; nothing happened.
         """
         endings: list[Callable[[bool], None]] = []
-        try:
-            with (
-                self._writing,
-                self._engine.connect().execution_options(
-                    **{_WRITE: True, _ENDINGS: endings}
-                ) as connection,
-                _told(endings),
-                connection.begin(),
-            ):
-                yield connection
-        except OperationalError as error:
-            refusal = refusal_of(error.orig)
-            if refusal is None:
-                raise
-            raise refusal from error
+        if spends_reserve and self.reserve is not None:
+            self.reserve.give()
+        with (
+            _disk_refusals(),
+            self._writing,
+            self._engine.connect().execution_options(
+                **{_WRITE: True, _ENDINGS: endings}
+            ) as connection,
+            _told(endings),
+            connection.begin(),
+        ):
+            yield connection
 
     def close(self) -> None:
         """Close every connection."""
@@ -86,6 +96,18 @@ def when_it_ends(connection: Connection, ending: Callable[[bool], None]) -> None
     It is called before the next write of this process begins, and must not fail.
     """
     connection.get_execution_options()[_ENDINGS].append(ending)
+
+
+@contextmanager
+def _disk_refusals() -> Iterator[None]:
+    """Tell a disk that is full or failing from the faults of a statement."""
+    try:
+        yield
+    except OperationalError as error:
+        refusal = refusal_of(error.orig)
+        if refusal is None:
+            raise
+        raise refusal from error
 
 
 @contextmanager

@@ -118,6 +118,33 @@ def test_revoking_in_the_console_ends_the_streams_of_the_key(node, owner):
         assert slot.is_cut()
 
 
+def test_activity_says_who_did_what_and_when_newest_first(node, owner):
+    make_key(owner)
+    (key,) = node.services.keys.list()
+    node.admin(f"/admin/keys/{key.key_id}/revoke", "POST")
+    text = owner.get("/console/").text.split('id="activity"')[1]
+    places = [text.index(words) for words in ("Revoked a local key", "Created a local key",
+                                              "Logged in", "Claimed the node")]  # fmt: skip
+    assert places == sorted(places)
+    assert "Administrator of the machine" in text
+    assert "from this machine" in text
+    assert "laptop" in text
+
+
+def test_refused_attempts_are_shown_with_their_number(node, owner):
+    for _ in range(2):
+        node.browser().log_in("not the password")
+    text = owner.get("/console/").text
+    assert '<span class="badge badge-warn">Wrong name or password</span>' in text
+    assert "2 times that day" in text
+
+
+def test_a_broken_audit_log_alarms_the_owner(node, owner):
+    assert "does not match its checkpoint" not in owner.get("/console/").text
+    node.paths.audit_checkpoint.unlink()
+    assert "does not match its checkpoint" in owner.get("/console/").text
+
+
 def test_a_throttled_login_says_how_long_to_wait(node):
     node.claim()
     browser = node.browser()
