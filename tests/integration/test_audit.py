@@ -25,7 +25,7 @@ from b3iq.store.database import Database
 from tests.integration.node_process import NodeProcess, node_process
 
 B3IQ = str(Path(sys.executable).with_name("b3iq"))
-MANY = 1200  # more than two pages
+MANY = 600  # more than a page
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ FAULTS = {
         "UPDATE audit_event SET body = replace(body, '\"admin\"', '\"owner\"') WHERE sequence = 4",
         "Event 4 was changed",
     ),
-    "a deletion": ("DELETE FROM audit_event WHERE sequence = 700", "Event 700 is missing"),
+    "a deletion": ("DELETE FROM audit_event WHERE sequence = 300", "Event 300 is missing"),
     "a reorder": (
         """UPDATE audit_event SET sequence = 99999 WHERE sequence = 10;
         UPDATE audit_event SET sequence = 10 WHERE sequence = 11;
@@ -130,8 +130,8 @@ FAULTS = {
         "Event 10 is missing: event 11 stands in its place",
     ),
     "a truncation": (
-        "DELETE FROM audit_event WHERE sequence > 900",
-        f"ends at event 900, and a signed checkpoint names event {MANY + 5}",
+        "DELETE FROM audit_event WHERE sequence > 400",
+        f"ends at event 400, and a signed checkpoint names event {MANY + 5}",
     ),
 }
 
@@ -152,7 +152,7 @@ def test_a_fault_planted_in_the_database_is_found(node, export, tmp_path, statem
 
 
 def test_a_truncation_is_still_found_after_more_changes_and_a_restart(node):
-    sql(node, "DELETE FROM audit_event WHERE sequence > 1000")
+    sql(node, "DELETE FROM audit_event WHERE sequence > 500")
     node.start()
     node.new_key()
     node.stop()
@@ -164,10 +164,10 @@ def test_a_truncation_is_still_found_after_more_changes_and_a_restart(node):
 
 
 def test_an_accepted_truncation_stays_on_record(node):
-    sql(node, "DELETE FROM audit_event WHERE sequence > 1000")
+    sql(node, "DELETE FROM audit_event WHERE sequence > 500")
     node.start()
     assert b3iq(node, "accept").returncode == 0
-    assert verified(node)["verified"] == 1001
+    assert verified(node)["verified"] == 501
     listed = b3iq(node, "list", "--limit", "1").stdout
     assert "audit_log_accepted" in listed
     assert f"checkpoint_size={MANY + 5}" in re.sub(r"\s", "", listed)

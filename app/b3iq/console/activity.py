@@ -14,22 +14,22 @@ from b3iq.audit.record import ActorKind, AuditEvent
 from b3iq.console.rows import moment
 
 _WHO: dict[ActorKind, str] = {
-    "admin": "Administrator of the machine",
+    "admin": "Administrator",
     "owner": "Owner",
-    "setup": "Holder of the setup link",
+    "setup": "Setup link",
     "visitor": "Somebody",
     "node": "The node itself",
 }
 _WHAT: dict[Action, str] = {
-    "audit_log_accepted": "Accepted a broken audit log",
+    "audit_log_accepted": "Log fault accepted",
     "local_key_created": "Created a local key",
     "local_key_revoked": "Revoked a local key",
     "login": "Logged in",
-    "login_refused": "Wrong name or password",
-    "login_throttled": "Has to wait before the next try",
+    "login_refused": "Login refused",
+    "login_throttled": "Login made to wait",
     "logout": "Logged out",
     "node_claimed": "Claimed the node",
-    "setup_claim_refused": "Tried to claim the node",
+    "setup_claim_refused": "Claim refused",
     "setup_token_minted": "Made a setup link",
 }
 _BADGES: dict[Action, str] = {
@@ -38,7 +38,7 @@ _BADGES: dict[Action, str] = {
     "login_throttled": "badge-warn",
     "setup_claim_refused": "badge-warn",
 }
-_PLACES = {"local": "on this machine", "loopback": "from this machine"}
+_PLACES = {"local": "this machine", "loopback": "this machine", "others": "several places"}
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class ActivityRow:
             event = AuditEvent.model_validate(entry.event)
             time = moment(datetime.fromisoformat(event.at), seconds=True)
         except (ValidationError, ValueError):
-            return cls("unknown", "unknown", "", "This entry was changed", "badge-danger", "")
+            return cls("unknown", "unknown", "unknown", "Entry was changed", "badge-danger", "")
         known = {str(action): words for action, words in _WHAT.items()}
         styles = {str(action): style for action, style in _BADGES.items()}
         return cls(
             time=time,
             who=_WHO[event.actor],
-            where=_PLACES.get(event.client, f"from {event.client}"),
+            where=_PLACES.get(event.client, event.client),
             # A newer release may have written what this one has no words for.
             what=known.get(event.action, event.action.replace("_", " ")),
             style=styles.get(event.action, ""),

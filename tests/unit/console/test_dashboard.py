@@ -126,8 +126,8 @@ def test_activity_says_who_did_what_and_when_newest_first(node, owner):
     places = [text.index(words) for words in ("Revoked a local key", "Created a local key",
                                               "Logged in", "Claimed the node")]  # fmt: skip
     assert places == sorted(places)
-    assert "Administrator of the machine" in text
-    assert "from this machine" in text
+    assert '<td role="cell" data-label="Who">Administrator</td>' in text
+    assert '<td role="cell" data-label="From" class="address">this machine</td>' in text
     assert "laptop" in text
 
 
@@ -135,7 +135,7 @@ def test_refused_attempts_are_shown_with_their_number(node, owner):
     for _ in range(2):
         node.browser().log_in("not the password")
     text = owner.get("/console/").text
-    assert '<span class="badge badge-warn">Wrong name or password</span>' in text
+    assert '<span class="badge badge-warn">Login refused</span>' in text
     assert "2 times that day" in text
 
 
