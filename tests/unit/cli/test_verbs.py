@@ -139,8 +139,29 @@ def test_receipts_of_an_idle_node_are_an_empty_run(run, run_json):
     assert "0 receipts" in run("receipts", "--verify").stdout
 
 
+def test_the_audit_log_names_who_made_a_key_and_verifies(run, run_json):
+    key_id = run_json("keys", "create", "audited")["key"]["key_id"]
+    newest = run_json("audit", "list", "--limit", "1")["data"][0]["event"]
+    assert (newest["actor"], newest["action"]) == ("admin", "local_key_created")
+    assert newest["subject"] == key_id
+    assert key_id in run("audit", "list").stdout
+    key = run_json("audit", "verify")["public_key_ed25519"]
+    found = run_json("audit", "verify", f"--public-key={key}")
+    assert found["key_was_pinned"] is True
+    assert found["verified"] == found["covered_by_checkpoint"] > 0
+
+
+def test_older_events_are_reached_by_their_number(run, run_json):
+    run_json("keys", "create", "older")
+    run_json("keys", "create", "newer")
+    newest = run_json("audit", "list", "--limit", "1")["data"][0]["sequence"]
+    older = run_json("audit", "list", "--limit", "1", "--before", str(newest))["data"]
+    assert [entry["sequence"] for entry in older] == [newest - 1]
+    assert f"--before {newest}" in run("audit", "list", "--limit", "1").stdout
+
+
 def test_without_a_node_every_verb_says_how_to_start_one(run, tmp_path):
-    for verb in (["status"], ["setup-url"], ["keys", "list"], ["receipts"]):
+    for verb in (["status"], ["setup-url"], ["keys", "list"], ["receipts"], ["audit", "verify"]):
         done = run(*verb, state=tmp_path)
         assert done.returncode == 1
         assert "systemctl start b3iq-node" in done.stderr

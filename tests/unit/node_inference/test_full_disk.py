@@ -22,18 +22,23 @@ def disk(tmp_path):
 
 
 @pytest.fixture
-def node(disk, scripted):
+def unclaimed(disk, scripted):
     node = apps.make(disk.path, disk_reserve_bytes=6 * MIB)
     object.__setattr__(node.services, "engine", EngineClient(scripted.path, connect_s=5))
     scripted.script = WHOLE
-    node.claim()
     yield node
     node.close()
 
 
 @pytest.fixture
-def ask(node):
-    client, key = node.app.test_client(), node.key()
+def node(unclaimed):
+    unclaimed.claim()
+    return unclaimed
+
+
+@pytest.fixture
+def ask(unclaimed):
+    client, key = unclaimed.app.test_client(), unclaimed.key()
 
     def post():
         body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -86,6 +91,20 @@ def test_changes_are_refused_with_the_remedy_and_nothing_is_half_done(node, disk
     assert key_ids(node) == before
     assert ask().status_code == 200
     assert verified(node) == events
+
+
+def test_a_claim_that_cannot_be_recorded_makes_no_owner_and_leaves_the_link_good(
+    unclaimed, disk, ask
+):
+    token = unclaimed.mint()
+    body = {"token": token, "owner_name": "Ada", "password": apps.PASSWORD}
+    client = unclaimed.app.test_client()
+    use_up_the_rest(disk, ask)
+    assert client.post("/setup/claim", json=body, headers=apps.HOST).status_code == 503
+    assert unclaimed.admin("/admin/setup-token", "POST").status_code == 503
+    assert not unclaimed.services.owners.is_claimed()
+    disk.free()
+    assert client.post("/setup/claim", json=body, headers=apps.HOST).status_code == 201
 
 
 def test_answers_go_on_while_the_reserve_lasts_and_then_name_the_disk(node, disk, ask):
