@@ -1,16 +1,28 @@
-"""Local keys: what an inference client shows. Shown once, kept as a digest, revocable."""
+"""Local keys: what an inference client shows. Shown once, kept as a digest, revocable.
+
+Rotating gives a key another secret: its id, name, scopes, limits and counts stay. One
+secret before it may stay good for a while; the generation tells the two apart.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
+from b3iq.credentials import limits as key_limits
 from b3iq.credentials import names, tokens
-from b3iq.credentials.errors import ForeignCredential, InvalidScope, Unauthorized, UnknownKey
+from b3iq.credentials.errors import (
+    ForeignCredential,
+    InvalidScope,
+    KeyNotLive,
+    Unauthorized,
+    UnknownKey,
+)
+from b3iq.credentials.limits import NO_LIMITS, KeyLimits
 from b3iq.store.clock import Clock, utc_now
 from b3iq.store.database import Database
 from b3iq.store.tables import local_key
@@ -26,7 +38,12 @@ _NO_DIGEST = "0" * 64
 
 @dataclass(frozen=True)
 class LocalKey:
-    """What may be shown of a key; the secret is not among it."""
+    """What may be shown of a key; the secret is not among it.
+
+    Attributes:
+        generation: how often the key had been rotated when the secret in question was made.
+        previous_until: until when the secret before is good too; None if there is none.
+    """
 
     key_id: str
     name: str
@@ -35,6 +52,9 @@ class LocalKey:
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    limits: KeyLimits = NO_LIMITS
+    generation: int = 0
+    previous_until: datetime | None = None
 
     def is_live(self, now: datetime) -> bool:
         """Whether the key opens anything at that time."""
@@ -54,6 +74,7 @@ class LocalKeys:
         name: str,
         scopes: Iterable[str] = ("inference",),
         expires_at: datetime | None = None,
+        limits: KeyLimits = NO_LIMITS,
     ) -> tuple[LocalKey, str]:
         """A new key and its secret text, which is nowhere kept.
 
@@ -64,7 +85,9 @@ class LocalKeys:
         if not wanted or not SCOPES.issuperset(wanted):
             raise InvalidScope(f"Scopes are: {', '.join(sorted(SCOPES))}; at least one.")
         token = tokens.mint("local")
-        key = LocalKey(token.id, names.clean(name), wanted, self._clock(), expires_at, None, None)
+        key = LocalKey(
+            token.id, names.clean(name), wanted, self._clock(), expires_at, None, None, limits
+        )
         with self._database.write() as connection:
             connection.execute(
                 insert(local_key).values(
@@ -74,6 +97,7 @@ class LocalKeys:
                     scopes=" ".join(key.scopes),
                     created_at=key.created_at,
                     expires_at=key.expires_at,
+                    limits=key_limits.write(limits),
                 )
             )
         return key, token.text
@@ -83,6 +107,15 @@ class LocalKeys:
         with self._database.read() as connection:
             rows = connection.execute(select(local_key).order_by(local_key.c.created_at.desc()))
             return [_key(row) for row in rows]
+
+    def get(self, key_id: str) -> LocalKey:
+        """One key, revoked or not.
+
+        Raises:
+            UnknownKey: no key has this id.
+        """
+        with self._database.read() as connection:
+            return _key(_row(connection, key_id))
 
     def revoke(self, key_id: str) -> LocalKey:
         """End a key, in force on the next request; revoking again changes nothing.
@@ -96,12 +129,54 @@ class LocalKeys:
                 .where(local_key.c.key_id == key_id, local_key.c.revoked_at.is_(None))
                 .values(revoked_at=self._clock())
             )
-            row = connection.execute(
-                select(local_key).where(local_key.c.key_id == key_id)
-            ).one_or_none()
-        if row is None:
-            raise UnknownKey
-        return _key(row)
+            return _key(_row(connection, key_id))
+
+    def change(
+        self,
+        key_id: str,
+        limits: KeyLimits,
+        *,
+        expires_at: datetime | None = None,
+        keep_expiry: bool = True,
+    ) -> LocalKey:
+        """Set the limits that `limits` states, and `expires_at` unless the expiry is kept.
+
+        Raises:
+            UnknownKey: no key has this id.
+            KeyNotLive: it is revoked or expired; what has ended is not opened again.
+        """
+        with self._database.write() as connection:
+            key = self._live(connection, key_id)
+            key = replace(
+                key,
+                limits=key.limits.changed(limits),
+                expires_at=key.expires_at if keep_expiry else expires_at,
+            )
+            _set(connection, key, limits=key_limits.write(key.limits), expires_at=key.expires_at)
+        return key
+
+    def rotate(self, key_id: str, overlap: timedelta = timedelta(0)) -> tuple[LocalKey, str]:
+        """A new secret for the key; the one before stays good for `overlap`, older ones do not.
+
+        Raises:
+            UnknownKey: no key has this id.
+            KeyNotLive: it is revoked or expired.
+        """
+        token = tokens.mint("local", key_id)
+        with self._database.write() as connection:
+            before = _row(connection, key_id)
+            key = self._live(connection, key_id)
+            until = self._clock() + overlap if overlap else None
+            key = replace(key, generation=key.generation + 1, previous_until=until)
+            _set(
+                connection,
+                key,
+                digest=tokens.digest(self._pepper, token.text),
+                generation=key.generation,
+                previous_digest=before.digest if overlap else None,
+                previous_until=until,
+            )
+        return key, token.text
 
     def authenticate(self, text: str) -> LocalKey:
         """The live key whose secret this is.
@@ -122,14 +197,25 @@ class LocalKeys:
                 select(local_key).where(local_key.c.key_id == token.id)
             ).one_or_none()
         genuine = tokens.matches(self._pepper, text, row.digest if row else _NO_DIGEST)
-        if row is None or not genuine:
+        before = tokens.matches(self._pepper, text, (row and row.previous_digest) or _NO_DIGEST)
+        if row is None or not (genuine or before):
             raise Unauthorized
         key = _key(row)
         now = self._clock()
         if not key.is_live(now):
             raise Unauthorized
+        if not genuine:
+            if key.previous_until is None or now >= key.previous_until:
+                raise Unauthorized
+            key = replace(key, generation=key.generation - 1)
         if key.last_used_at is None or abs(now - key.last_used_at) >= _USED_AT_STEP:
             self._note_use(key.key_id, now)
+        return key
+
+    def _live(self, connection: Connection, key_id: str) -> LocalKey:
+        key = _key(_row(connection, key_id))
+        if not key.is_live(self._clock()):
+            raise KeyNotLive
         return key
 
     def _note_use(self, key_id: str, now: datetime) -> None:
@@ -137,6 +223,17 @@ class LocalKeys:
             connection.execute(
                 update(local_key).where(local_key.c.key_id == key_id).values(last_used_at=now)
             )
+
+
+def _row(connection: Connection, key_id: str) -> Row[Any]:
+    row = connection.execute(select(local_key).where(local_key.c.key_id == key_id)).one_or_none()
+    if row is None:
+        raise UnknownKey
+    return row
+
+
+def _set(connection: Connection, key: LocalKey, **values: object) -> None:
+    connection.execute(update(local_key).where(local_key.c.key_id == key.key_id).values(**values))
 
 
 def _key(row: Row[Any]) -> LocalKey:
@@ -148,4 +245,7 @@ def _key(row: Row[Any]) -> LocalKey:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         last_used_at=row.last_used_at,
+        limits=key_limits.read(row.limits),
+        generation=row.generation or 0,
+        previous_until=row.previous_until,
     )

@@ -24,6 +24,8 @@ from b3iq.store.database import Database
 from b3iq.store.tables import node as node_table
 from b3iq.store.tables import receipt as table
 
+Admit = Callable[[Connection, datetime], None]
+
 
 @dataclass(frozen=True)
 class OpenReceipt:
@@ -75,14 +77,22 @@ class ReceiptLog:
         model_digest: str,
         runtime_kind: str,
         key_id_of_local_key: str | None = None,
+        admit: Admit = lambda _connection, _now: None,
     ) -> OpenReceipt:
-        """Note that work begins; to be called before the first token."""
+        """Note that work begins; to be called before the first token.
+
+        Args:
+            admit: asked inside the transaction, before the row is there, with the row's time;
+                what it raises leaves no row. Between its look and the row nobody else opens one.
+        """
         receipt_id = str(uuid.uuid4())
         with self._database.write() as connection:
+            now = self._clock()
+            admit(connection, now)
             connection.execute(
                 insert(table).values(
                     receipt_id=receipt_id,
-                    opened_at=self._clock(),
+                    opened_at=now,
                     model_id=model_id,
                     model_digest=model_digest,
                     runtime_kind=runtime_kind,
@@ -189,7 +199,8 @@ class ReceiptLog:
             .order_by(table.c.sequence.desc())
             .limit(1)
         ).one_or_none()
-        body = self._body(row, outcome, last)
+        now = self._clock()
+        body = self._body(row, outcome, last, now)
         encoded = canonical.encode(body)
         receipt = Receipt(
             receipt_hash=canonical.digest(encoded),
@@ -203,6 +214,7 @@ class ReceiptLog:
                 prompt_tokens=outcome.prompt_tokens,
                 completion_tokens=outcome.completion_tokens,
                 sequence=body.sequence,
+                sealed_at=now,
                 receipt_hash=receipt.receipt_hash,
                 body=encoded,
                 signature=receipt.signature_ed25519,
@@ -210,7 +222,9 @@ class ReceiptLog:
         )
         return receipt
 
-    def _body(self, row: Row[Any], outcome: _Outcome, last: Row[Any, Any] | None) -> ReceiptBody:
+    def _body(
+        self, row: Row[Any], outcome: _Outcome, last: Row[Any, Any] | None, now: datetime
+    ) -> ReceiptBody:
         return ReceiptBody(
             format="b3iq-receipt-v1",
             receipt_id=row.receipt_id,
@@ -228,7 +242,7 @@ class ReceiptLog:
                 total_tokens=outcome.prompt_tokens + outcome.completion_tokens,
             ),
             opened_at=_time(row.opened_at),
-            sealed_at=_time(self._clock()),
+            sealed_at=_time(now),
             latency_ms=outcome.latency_ms,
             ttft_ms=outcome.ttft_ms,
         )
