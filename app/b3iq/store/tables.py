@@ -44,7 +44,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Text to aware time."""
         if value is None:
             return None
-        return datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+        return datetime.fromisoformat(value)
 
 
 # One row at most: the check makes a second owner impossible, whatever the code does.
