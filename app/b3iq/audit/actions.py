@@ -14,7 +14,9 @@ from b3iq.audit.record import ActorKind
 Action = Literal[
     "audit_log_accepted",
     "local_key_created",
+    "local_key_limited",
     "local_key_revoked",
+    "local_key_rotated",
     "login",
     "login_refused",
     "login_throttled",
@@ -28,8 +30,10 @@ Refusal = Literal["login_refused", "login_throttled", "setup_claim_refused"]
 
 DETAILS: dict[Action, frozenset[str]] = {
     "audit_log_accepted": frozenset({"fault", "checkpoint_size"}),
-    "local_key_created": frozenset({"scopes", "expires_at"}),
+    "local_key_created": frozenset({"scopes", "limits", "expires_at"}),
+    "local_key_limited": frozenset({"limits", "expires_at"}),
     "local_key_revoked": frozenset(),
+    "local_key_rotated": frozenset({"generation", "previous_until"}),
     "login": frozenset(),
     "login_refused": frozenset({"day_count"}),
     "login_throttled": frozenset({"day_count"}),

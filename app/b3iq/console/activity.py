@@ -23,7 +23,9 @@ _WHO: dict[ActorKind, str] = {
 _WHAT: dict[Action, str] = {
     "audit_log_accepted": "Log fault accepted",
     "local_key_created": "Created a local key",
+    "local_key_limited": "Changed a key's limits",
     "local_key_revoked": "Revoked a local key",
+    "local_key_rotated": "Rotated a local key",
     "login": "Logged in",
     "login_refused": "Login refused",
     "login_throttled": "Login made to wait",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flask import Response, request
 
 from b3iq.console.activity import ActivityRow
+from b3iq.console.key_page import show_secret
+from b3iq.console.limit_form import EMPTY, FIELDS, LimitForm
 from b3iq.console.notices import notice_of
 from b3iq.console.render import page, see_other
 from b3iq.console.rows import SCOPES, KeyRow, ReceiptRow
@@ -20,8 +22,6 @@ from b3iq.store.clock import utc_now
 
 RECEIPTS_SHOWN = 10
 EVENTS_SHOWN = 10
-# Shown in the example before the engine has said what it serves.
-_ANY_MODEL = "b3iq-smoke"
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class KeyForm:
     scopes: tuple[str, ...] = ("inference",)
     name_error: str = ""
     scope_error: str = ""
+    limits: LimitForm = EMPTY
 
 
 def console() -> Response:
@@ -46,26 +47,22 @@ def create_key() -> Response:
     """
     name = request.form.get("name", "")
     scopes = tuple(request.form.getlist("scope"))
+    typed = LimitForm.typed(request.form)
+    form = KeyForm(name, scopes, limits=typed)
+    wanted = typed.read(utc_now())
+    if isinstance(wanted, LimitForm):
+        return _console(replace(form, limits=wanted), 400)
+    limits, expires_at = wanted
     try:
         if _is_in_use(names.clean(name)):
             error = "A key in use already has this name. Choose another, or revoke that one."
-            return _console(KeyForm(name, scopes, name_error=error), 409)
-        key, secret = keys.create(name, scopes)
+            return _console(replace(form, name_error=error), 409)
+        key, secret = keys.create(name, scopes, expires_at, limits)
     except InvalidName as refusal:
-        return _console(KeyForm(name, scopes, name_error=refusal.detail), 400)
+        return _console(replace(form, name_error=refusal.detail), 400)
     except InvalidScope:
-        error = "Choose at least one."
-        return _console(KeyForm(name, scopes, scope_error=error), 400)
-    models = _models() or ()
-    return page(
-        "key_created.html",
-        status=201,
-        session=owner.session(),
-        key=KeyRow.of(key, utc_now()),
-        secret=secret,
-        base_url=request.host_url.rstrip("/"),
-        model_id=models[0].id if models else _ANY_MODEL,
-    )
+        return _console(replace(form, scope_error="Choose at least one."), 400)
+    return show_secret(key, secret, 201)
 
 
 def revoke_key(key_id: str) -> Response:
@@ -95,6 +92,8 @@ def _console(form: KeyForm, status: int = 200) -> Response:
         keys=[KeyRow.of(key, now) for key in known],
         scopes=SCOPES,
         form=form,
+        limit_fields=FIELDS,
+        limit_form=form.limits,
         receipts=[ReceiptRow.of(r) for r in services().receipts.recent(RECEIPTS_SHOWN)],
         events=[
             ActivityRow.of(entry, names_of_keys) for entry in services().audit.recent(EVENTS_SHOWN)

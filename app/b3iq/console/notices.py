@@ -14,6 +14,7 @@ class Notice:
 
 
 NOTICES = {
+    "key-limited": Notice("The limits of the key are changed."),
     "key-revoked": Notice("The key is revoked."),
     "logged-out": Notice("You are logged out."),
     "session-ended": Notice("Your session has ended. Log in again.", "notice-warn"),

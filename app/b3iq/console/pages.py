@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, Response, request
 
-from b3iq.console import dashboard
+from b3iq.console import dashboard, key_page
 from b3iq.console.assets import static_file
 from b3iq.console.notices import Notice, notice_of
 from b3iq.console.render import harden, page, see_other
@@ -68,6 +68,13 @@ def register(app: Flask) -> None:
     app.add_url_rule("/console/keys", methods=["POST"], view_func=dashboard.create_key)
     app.add_url_rule(
         "/console/keys/<key_id>/revoke", methods=["POST"], view_func=dashboard.revoke_key
+    )
+    app.add_url_rule("/console/keys/<key_id>", methods=["GET"], view_func=key_page.show_key)
+    app.add_url_rule(
+        "/console/keys/<key_id>/limits", methods=["POST"], view_func=key_page.change_limits
+    )
+    app.add_url_rule(
+        "/console/keys/<key_id>/rotate", methods=["POST"], view_func=key_page.rotate_key
     )
     app.add_url_rule("/static/<path:filename>", methods=["GET"], view_func=static_file)
     app.after_request(harden)

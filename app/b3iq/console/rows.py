@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from b3iq.credentials.keys import LocalKey
+from b3iq.credentials.limits import KeyLimits
 from b3iq.receipts.record import Receipt, Status
 
 SCOPES = {
@@ -32,6 +33,24 @@ def scope_text(scopes: tuple[str, ...]) -> str:
     return ", ".join(SCOPES.get(scope, scope) for scope in scopes)
 
 
+def limit_text(limits: KeyLimits) -> str:
+    """The limits of a key in words; empty without any."""
+    told = [
+        f"{number:,} {what}"
+        for number, what in (
+            (limits.requests_per_minute, "requests/min"),
+            (limits.tokens_per_minute, "tokens/min"),
+            (limits.concurrency, "at once"),
+        )
+        if number is not None
+    ]
+    if limits.models is not None:
+        told.append(f"models: {', '.join(limits.models) or 'none'}")
+    if limits.addresses is not None:
+        told.append(f"from {', '.join(limits.addresses) or 'nowhere'}")
+    return ", ".join(told)
+
+
 @dataclass(frozen=True)
 class KeyRow:
     """A line of the table of local keys; `state` is active, revoked or expired."""
@@ -42,6 +61,9 @@ class KeyRow:
     created: str
     last_used: str
     state: str
+    limits: str
+    expiry: str
+    previous_until: str
 
     @classmethod
     def of(cls, key: LocalKey, now: datetime) -> KeyRow:
@@ -54,6 +76,13 @@ class KeyRow:
             created=moment(key.created_at),
             last_used=moment(key.last_used_at) if key.last_used_at else "never",
             state="revoked" if key.revoked_at else expired,
+            limits=limit_text(key.limits),
+            expiry=f"Expires on {moment(key.expires_at)} (UTC)."
+            if key.expires_at
+            else "It does not expire.",
+            previous_until=moment(key.previous_until)
+            if key.previous_until and now < key.previous_until
+            else "",
         )
 
 

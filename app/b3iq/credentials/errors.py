@@ -124,6 +124,19 @@ class UnknownKey(B3iqError):
         super().__init__("No local key has this id.", remedy="See `b3iq keys list`.")
 
 
+class KeyNotLive(B3iqError):
+    """A change that only a key that still opens something can have."""
+
+    code = "key_not_live"
+    title = "The key is revoked or expired"
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The key is revoked or expired.", remedy="Make another with `b3iq keys create`."
+        )
+
+
 class CredentialFileError(B3iqError):
     """A secret file is missing, of the wrong size, or open to others."""
 

@@ -42,9 +42,9 @@ class Token:
     text: str = field(repr=False)
 
 
-def mint(kind: Kind) -> Token:
-    """A new random token of one kind."""
-    token_id = _random(ID_LENGTH)
+def mint(kind: Kind, token_id: str | None = None) -> Token:
+    """A new random token of one kind; with `token_id`, a new secret for that id."""
+    token_id = token_id or _random(ID_LENGTH)
     body = f"b3iq_{kind}_{token_id}_{_random(SECRET_LENGTH)}"
     return Token(kind, token_id, body + _checksum(body))
 

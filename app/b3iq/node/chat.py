@@ -12,7 +12,7 @@ from flask import Flask, Response, request
 from b3iq.node.chat_output import ChatOutput, error_event
 from b3iq.node.chat_parse import parse
 from b3iq.node.completion import Answer, prepare
-from b3iq.node.principal import principal
+from b3iq.node.limits import admission
 from b3iq.node.problems import HttpError, respond
 from b3iq.node.services import services
 
@@ -45,8 +45,7 @@ def chat_completions() -> Response:
     if request.mimetype != "application/json":
         raise HttpError(415, "Send the body as application/json.")
     asked = parse(request.get_data(cache=False))
-    key = principal().key
-    answer = prepare(services(), asked, key.key_id if key else None, started)
+    answer = prepare(services(), asked, admission(), started)
     try:
         answer.begin(services(), asked, _client_socket())
     except Exception as error:  # noqa: BLE001 - whatever happened, the slot and receipt end

@@ -2,7 +2,8 @@
 
 Steps, numbered as in docs/architecture.md:
 8. A stream slot is taken; none free is a 429.
-9. The request is sent to the engine and, while that works, a receipt row is opened.
+9. The request is sent to the engine and, while that works, a receipt row is opened. For a key
+   with rates it is opened first: a request that is not let in sends nothing.
 10. The engine accepts (else the row is withdrawn: no work was done) or dies (sealed `failed`).
 12. Tokens arrive and are counted as the engine counts them; the counts are noted once a
     second, so that a crash of the node leaves them within a second of the truth.
@@ -24,6 +25,7 @@ from b3iq.node.chat_schema import ChatRequest
 from b3iq.node.engine_client import EngineChunk, EngineModel, EngineStream, Usage
 from b3iq.node.engine_errors import EngineFailed, EngineUnavailable, failed
 from b3iq.node.engine_wire import ClientGone, StreamCut
+from b3iq.node.limits import Admission, check_model
 from b3iq.node.services import Services
 from b3iq.node.streams import Slot
 from b3iq.receipts.log import OpenReceipt
@@ -54,8 +56,10 @@ class Answer:
         services: Services,
         model: EngineModel,
         slot: Slot,
+        admission: Admission,
         started: float,
     ) -> None:
+        self._admission = admission
         self._receipts = services.receipts
         self._runtime_kind = services.config.runtime_kind
         self._slot = slot
@@ -82,25 +86,24 @@ class Answer:
             ContextLengthExceeded, EngineRefused, EngineOverloaded, EngineUnavailable: not
                 accepted; there is no receipt.
             EngineFailed, ClientGone, StreamCut: it ended early; the receipt is sealed.
+            RateLimited: others came first; nothing was sent and there is no receipt.
         """
-        exchange = services.engine.begin(request.engine_request())
+        if self._admission.has_rates:
+            self._open = self._open_receipt()
         try:
-            self._open = self._receipts.open(
-                model_id=self.model.id,
-                model_digest=str(self.model.weights_sha256),
-                runtime_kind=self._runtime_kind,
-                key_id_of_local_key=self._slot.key_id,
-            )
-        except BaseException:
-            exchange.close()
-            raise
-        try:
+            exchange = services.engine.begin(request.engine_request())
+            try:
+                self._open = self._open or self._open_receipt()
+            except BaseException:
+                exchange.close()
+                raise
             self._stream = services.engine.stream(exchange, client, self._slot.is_cut)
         except (EngineFailed, ClientGone, StreamCut):
             raise
         except B3iqError:
-            self._receipts.withdraw(self._open)
-            self._open = None
+            if self._open is not None:
+                self._receipts.withdraw(self._open)
+                self._open = None
             raise
 
     def batches(self) -> Iterator[str]:
@@ -162,6 +165,15 @@ class Answer:
         _log.error("answer_failed", exc_info=error)
         return B3iqError("The node failed while it was making the answer."), facts
 
+    def _open_receipt(self) -> OpenReceipt:
+        return self._receipts.open(
+            model_id=self.model.id,
+            model_digest=str(self.model.weights_sha256),
+            runtime_kind=self._runtime_kind,
+            key_id_of_local_key=self._slot.key_id,
+            admit=self._admission.look,
+        )
+
     def _count(self, chunk: EngineChunk) -> None:
         now = time.monotonic()
         if chunk.text and self._first_token is None:
@@ -194,17 +206,22 @@ class Answer:
         )
 
 
-def prepare(services: Services, request: ChatRequest, key_id: str | None, started: float) -> Answer:
+def prepare(
+    services: Services, request: ChatRequest, admission: Admission, started: float
+) -> Answer:
     """Step 8.
 
     Raises:
-        ModelNotFound, EngineUnavailable: the model cannot be asked.
-        TooManyStreams: every slot is taken.
+        ModelNotAllowed, ModelNotFound, EngineUnavailable: the model cannot be asked.
+        TooManyStreams: every slot is taken, or as many as the key may have.
     """
+    key = admission.key
+    check_model(key, request.model)
     model = services.engine.model(request.model)
     if model.weights_sha256 is None:
         raise EngineUnavailable(
             "The engine does not state the digest of its weights.",
             remedy="A receipt needs it; the node's operator must configure it.",
         )
-    return Answer(services, model, services.streams.take(key_id), started)
+    slot = services.streams.take(key.key_id, generation=key.generation, cap=key.limits.concurrency)
+    return Answer(services, model, slot, admission, started)

@@ -5,7 +5,8 @@ default.
    name was rebound to this address gets nothing. The admin socket has no host.
 4. Route and method have a line in the policy table; the admin socket and TCP each see
    only their own routes (404/405).
-5. A credential of one of the line's classes is shown (401/403).
+5. A credential of one of the line's classes is shown (401/403), and a local key's own limits
+   let it in (403/429).
 6. A request that changes something comes from the node's own pages or from no browser
    at all, and a session's carries its CSRF token (403).
 """
@@ -20,7 +21,7 @@ import uuid
 from flask import Flask, Request, Response, g, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from b3iq.node import connection
+from b3iq.node import connection, limits
 from b3iq.node.policy import ADMIN, PUBLIC, Rule, find
 from b3iq.node.principal import Principal, authenticate
 from b3iq.node.problems import HttpError
@@ -55,6 +56,10 @@ def _pass() -> None:
     rule = _rule(request, admin=admin)
     g.rule = rule
     g.principal = authenticate(rule, request, node)
+    if g.principal.key is not None:
+        limits.check_address(g.principal.key, request.remote_addr)
+        if rule.metered:
+            limits.admit(g.principal.key, node)
     if not admin and request.method not in _SAFE:
         _check_origin(request, rule, g.principal)
 
@@ -126,6 +131,7 @@ def _check_origin(request: Request, rule: Rule, who: Principal) -> None:
 
 def _finish(response: Response) -> Response:
     response.headers["x-request-id"] = g.get("request_id") or str(uuid.uuid4())
+    limits.tell(response)
     route = request.url_rule.rule if request.url_rule is not None else "unmatched"
     method = request.method if request.method in KNOWN_METHODS else "other"
     services().metrics.requests.labels(route, method, response.status_code).inc()

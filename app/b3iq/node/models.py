@@ -8,16 +8,22 @@ from typing import Any
 from flask import Flask, Response
 
 from b3iq.node.engine_client import EngineModel
+from b3iq.node.principal import principal
 from b3iq.node.services import services
 
 
 def list_models() -> Response:
-    """The installed models with the digests of their weights.
+    """The installed models that may be used, with the digests of their weights.
 
     Raises:
         EngineUnavailable: the engine, which alone reads models, does not answer.
     """
-    data = [model_object(model) for model in services().engine.models()]
+    key = principal().key
+    data = [
+        model_object(model)
+        for model in services().engine.models()
+        if key is None or key.limits.allows_model(model.id)
+    ]
     return Response(json.dumps({"object": "list", "data": data}), content_type="application/json")
 
 

@@ -9,7 +9,7 @@ from flask import Flask, Response, jsonify
 from pydantic import BaseModel
 
 import b3iq
-from b3iq.node.keys import CreatedKey, KeyList, KeyView, NewKey
+from b3iq.node.keys import CreatedKey, KeyChange, KeyList, KeyView, NewKey, Rotation
 from b3iq.node.policy import ADMIN, LOCAL_KEY, OWNER, POLICY, SETUP_TOKEN, Rule
 from b3iq.node.profiles import ModelProfileList
 from b3iq.node.receipts import ReceiptList
@@ -20,6 +20,8 @@ from b3iq.node.setup import Claim
 _REQUESTS: dict[tuple[str, str], type[BaseModel]] = {
     ("/setup/claim", "POST"): Claim,
     ("/admin/keys", "POST"): NewKey,
+    ("/admin/keys/<key_id>/rotate", "POST"): Rotation,
+    ("/admin/keys/<key_id>/limits", "POST"): KeyChange,
 }
 _ANSWERS: dict[tuple[str, str], type[BaseModel]] = {
     ("/v1/receipts", "GET"): ReceiptList,
@@ -27,6 +29,8 @@ _ANSWERS: dict[tuple[str, str], type[BaseModel]] = {
     ("/admin/keys", "GET"): KeyList,
     ("/admin/keys", "POST"): CreatedKey,
     ("/admin/keys/<key_id>/revoke", "POST"): KeyView,
+    ("/admin/keys/<key_id>/rotate", "POST"): CreatedKey,
+    ("/admin/keys/<key_id>/limits", "POST"): KeyView,
 }
 _SCHEMES = {
     LOCAL_KEY: "localKey",

@@ -43,6 +43,7 @@ class Rule:
         token_in_body: the credential is in the request body and the view checks it.
         form: `openai` answers errors in OpenAI's form, `native` in the native one; `page` is
             for browsers, and looks who is logged in even where nobody has to be.
+        metered: the rates of a local key hold here.
         purpose: one sentence for the API description.
     """
 
@@ -54,6 +55,7 @@ class Rule:
     csrf: bool = False
     token_in_body: bool = False
     form: Form = "native"
+    metered: bool = False
 
 
 def _rule(
@@ -66,9 +68,18 @@ def _rule(
     csrf: bool = False,
     token_in_body: bool = False,
     form: Form = "native",
+    metered: bool = False,
 ) -> Rule:
     return Rule(
-        path, frozenset({method}), frozenset(classes), purpose, scope, csrf, token_in_body, form
+        path,
+        frozenset({method}),
+        frozenset(classes),
+        purpose,
+        scope,
+        csrf,
+        token_in_body,
+        form,
+        metered,
     )
 
 
@@ -92,6 +103,7 @@ POLICY: tuple[Rule, ...] = (
         "Chat completion, streamed or whole.",
         scope="inference",
         form="openai",
+        metered=True,
     ),
     _rule("GET", "/v1/model-profiles", {SETUP_TOKEN, OWNER}, "Readiness of each model."),
     _rule("GET", "/v1/receipts", {SETUP_TOKEN, OWNER}, "Recent signed receipts."),
@@ -113,12 +125,31 @@ POLICY: tuple[Rule, ...] = (
         csrf=True,
         form="page",
     ),
+    _rule("GET", "/console/keys/<key_id>", {OWNER}, "One local key.", form="page"),
+    _rule(
+        "POST",
+        "/console/keys/<key_id>/rotate",
+        {OWNER},
+        "Gives a local key a new secret.",
+        csrf=True,
+        form="page",
+    ),
+    _rule(
+        "POST",
+        "/console/keys/<key_id>/limits",
+        {OWNER},
+        "Changes the limits of a local key.",
+        csrf=True,
+        form="page",
+    ),
     _rule("GET", "/static/<path:filename>", {PUBLIC}, "Files of the pages."),
     # The administrator's socket; these do not exist on TCP.
     _rule("POST", "/admin/setup-token", {ADMIN}, "Mints the setup token."),
     _rule("GET", "/admin/keys", {ADMIN}, "Lists local keys."),
     _rule("POST", "/admin/keys", {ADMIN}, "Makes a local key."),
     _rule("POST", "/admin/keys/<key_id>/revoke", {ADMIN}, "Ends a local key."),
+    _rule("POST", "/admin/keys/<key_id>/rotate", {ADMIN}, "Gives a local key a new secret."),
+    _rule("POST", "/admin/keys/<key_id>/limits", {ADMIN}, "Changes the limits of a local key."),
     _rule("GET", "/admin/receipts", {ADMIN}, "Recent signed receipts."),
     _rule("GET", "/admin/audit", {ADMIN}, "Audit events and their checkpoint."),
     _rule("POST", "/admin/audit/accept", {ADMIN}, "Goes on from a broken audit log."),

@@ -25,6 +25,8 @@ from b3iq.store.database import Database
 from b3iq.store.tables import node as node_table
 from b3iq.store.tables import receipt as table
 
+Admit = Callable[[Connection, datetime], None]
+
 
 @dataclass(frozen=True)
 class OpenReceipt:
@@ -76,14 +78,22 @@ class ReceiptLog:
         model_digest: str,
         runtime_kind: str,
         key_id_of_local_key: str | None = None,
+        admit: Admit = lambda _connection, _now: None,
     ) -> OpenReceipt:
-        """Note that work begins; to be called before the first token."""
+        """Note that work begins; to be called before the first token.
+
+        Args:
+            admit: asked inside the transaction, before the row is there, with the row's time;
+                what it raises leaves no row. Between its look and the row nobody else opens one.
+        """
         receipt_id = str(uuid.uuid4())
         with self._database.write(spends_reserve=True) as connection:
+            now = self._clock()
+            admit(connection, now)
             connection.execute(
                 insert(table).values(
                     receipt_id=receipt_id,
-                    opened_at=self._clock(),
+                    opened_at=now,
                     model_id=model_id,
                     model_digest=model_digest,
                     runtime_kind=runtime_kind,
@@ -190,7 +200,8 @@ class ReceiptLog:
             .order_by(table.c.sequence.desc())
             .limit(1)
         ).one_or_none()
-        body = self._body(row, outcome, last)
+        now = self._clock()
+        body = self._body(row, outcome, last, now)
         encoded = canonical.encode(body)
         receipt = Receipt(
             receipt_hash=canonical.digest(encoded),
@@ -204,6 +215,7 @@ class ReceiptLog:
                 prompt_tokens=outcome.prompt_tokens,
                 completion_tokens=outcome.completion_tokens,
                 sequence=body.sequence,
+                sealed_at=now,
                 receipt_hash=receipt.receipt_hash,
                 body=encoded,
                 signature=receipt.signature_ed25519,
@@ -211,7 +223,9 @@ class ReceiptLog:
         )
         return receipt
 
-    def _body(self, row: Row[Any], outcome: _Outcome, last: Row[Any, Any] | None) -> ReceiptBody:
+    def _body(
+        self, row: Row[Any], outcome: _Outcome, last: Row[Any, Any] | None, now: datetime
+    ) -> ReceiptBody:
         return ReceiptBody(
             format="b3iq-receipt-v1",
             receipt_id=row.receipt_id,
@@ -229,7 +243,7 @@ class ReceiptLog:
                 total_tokens=outcome.prompt_tokens + outcome.completion_tokens,
             ),
             opened_at=timestamp(row.opened_at),
-            sealed_at=timestamp(self._clock()),
+            sealed_at=timestamp(now),
             latency_ms=outcome.latency_ms,
             ttft_ms=outcome.ttft_ms,
         )

@@ -44,7 +44,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Text to aware time."""
         if value is None:
             return None
-        return datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+        return datetime.fromisoformat(value)
 
 
 # One row at most: the check makes a second owner impossible, whatever the code does.
@@ -88,6 +88,12 @@ local_key = Table(
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
     Column("last_used_at", UtcDateTime),
+    # `b3iq.credentials.limits` as JSON; null is a key without limits.
+    Column("limits", String),
+    # How often the key was rotated (null: never), and the secret before while it is still good.
+    Column("generation", Integer),
+    Column("previous_digest", String(64)),
+    Column("previous_until", UtcDateTime),
 )
 
 login_throttle = Table(
@@ -125,6 +131,9 @@ receipt = Table(
     Column("receipt_hash", String(64), unique=True),
     Column("body", LargeBinary),
     Column("signature", String),
+    # The time in `body`, for the counts of `b3iq.receipts.usage`; null on receipts before them.
+    Column("sealed_at", UtcDateTime),
+    Index("receipt_of_key", "local_key_id", "sequence"),
     Index("receipt_open", "opened_at", sqlite_where=Column("sequence").is_(None)),
 )
 

@@ -112,6 +112,10 @@ def test_a_key_is_made_listed_and_revoked(node, client):
         ({"name": "\x07"}, "invalid_name"),
         ({"name": "x", "secret": "mine"}, "invalid_request"),
         ({"name": "x", "expires_at": "2026-01-01T00:00:00"}, "invalid_request"),
+        ({"name": "x", "limits": {"weekly": 5}}, "invalid_request"),
+        ({"name": "x", "limits": {"concurrency": 0}}, "invalid_request"),
+        ({"name": "x", "limits": {"addresses": ["localhost"]}}, "invalid_request"),
+        ({"name": "x", "limits": None}, "invalid_request"),
         ({}, "invalid_request"),
     ],
 )
@@ -124,6 +128,27 @@ def test_a_key_that_cannot_be_is_refused_and_not_made(node, body, code):
 def test_revoking_an_unknown_key_is_a_404(node):
     answer = node.admin("/admin/keys/000000000000/revoke", "POST")
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (404, "key_not_found")
+
+
+@pytest.mark.parametrize(
+    ("what", "body"),
+    [
+        ("limits", {"limits": {"weekly": 5}}),
+        ("limits", {"limits": {"concurrency": "2"}}),
+        ("limits", {"concurrency": 2}),
+        ("limits", {"expires_at": "2026-01-01T00:00:00"}),
+        ("limits", {"name": "other"}),
+        ("rotate", {"overlap_minutes": -1}),
+        ("rotate", {"overlap_minutes": 10081}),
+        ("rotate", {"secret": "mine"}),
+    ],
+)
+def test_a_change_that_cannot_be_is_refused_and_changes_nothing(node, body, what):
+    key, secret = node.services.keys.create("laptop")
+    answer = node.admin(f"/admin/keys/{key.key_id}/{what}", "POST", json=body)
+    assert (answer.status_code, answer.get_json()["error"]["code"]) == (400, "invalid_request")
+    assert node.services.keys.authenticate(secret).key_id == key.key_id
+    assert node.services.keys.get(key.key_id).limits == key.limits
 
 
 def test_the_status_says_what_the_node_is_doing(node):
