@@ -163,6 +163,20 @@ def test_a_truncation_is_still_found_after_more_changes_and_a_restart(node):
     assert "audit_log_broken" in node.log.read_text()
 
 
+def test_a_log_whose_checkpoint_is_gone_is_refused_and_can_still_be_exported(
+    node, export, tmp_path
+):
+    node.paths.audit_checkpoint.unlink()
+    node.start()
+    done = b3iq(node, "verify")
+    assert done.returncode == 1
+    assert "checkpoint is gone" in done.stderr
+    evidence = tmp_path / "evidence.jsonl"
+    assert b3iq(node, "export", "--file", str(evidence)).returncode == 0
+    assert len(evidence.read_text().splitlines()) == MANY + 5
+    assert "was it cut?" in json.loads(export.verify(evidence).stderr)["error"]["detail"]
+
+
 def test_an_accepted_truncation_stays_on_record(node):
     sql(node, "DELETE FROM audit_event WHERE sequence > 500")
     node.start()

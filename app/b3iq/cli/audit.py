@@ -9,6 +9,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from b3iq.audit.errors import AuditRefused
 from b3iq.audit.verifier import Verifier
 from b3iq.cli import audit_source, output
 from b3iq.cli.client import AdminClient
@@ -90,6 +91,8 @@ def verify(
         )
     kept = [audit_source.read_checkpoint(path) for path in checkpoints]
     with audit_source.of_node(paths) if file is None else audit_source.of_file(file) as source:
+        if source.fault:
+            raise AuditRefused(source.fault)
         key = signing.public_bytes(public_key or source.public_key)
         verifier = Verifier([*kept, *source.checkpoints], key)
         for entry in source.entries():

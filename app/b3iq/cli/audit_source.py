@@ -31,25 +31,29 @@ class Source:
         public_key: what the node says its key is; empty for a file.
         checkpoints: those that came with the log.
         entries: begins to read the events, oldest first.
+        fault: why no checkpoint came with it, if none did.
     """
 
     public_key: str
     checkpoints: Sequence[Checkpoint]
     entries: Callable[[], Iterator[dict[str, Any]]]
+    fault: str = ""
 
 
 @contextmanager
 def of_node(paths: Paths) -> Iterator[Source]:
-    """The log of the running node.
+    """The log of the running node, right or wrong.
 
     Raises:
-        AuditRefused: its checkpoint is gone or spoilt.
         NodeUnreachable, NodeRefused
     """
     client = AdminClient(paths)
     first = client.get("/admin/audit", after=0, limit=_PAGE)
+    kept, fault = [], ""
     if first["checkpoint"] is None:
-        raise AuditRefused(first["checkpoint_fault"] or "The node's checkpoint is gone.")
+        fault = first["checkpoint_fault"] or "The node's checkpoint is gone."
+    else:
+        kept = [Checkpoint.model_validate(first["checkpoint"])]
 
     def entries() -> Iterator[dict[str, Any]]:
         page = first["data"]
@@ -57,9 +61,8 @@ def of_node(paths: Paths) -> Iterator[Source]:
             yield from page
             page = client.get("/admin/audit", after=page[-1]["sequence"], limit=_PAGE)["data"]
 
-    checkpoint = Checkpoint.model_validate(first["checkpoint"])
     with _progress(first["size"]) as shown:
-        yield Source(first["public_key_ed25519"], [checkpoint], lambda: shown(entries()))
+        yield Source(first["public_key_ed25519"], kept, lambda: shown(entries()), fault)
 
 
 @contextmanager
