@@ -17,6 +17,7 @@ from b3iq.paths import Paths
 VERBS = {
     "chat": ("b3iq.cli.chat:chat", "Chat with a model of the node."),
     "credentials": ("b3iq.cli.credentials:credentials", "Make the node's secret files."),
+    "doctor": ("b3iq.cli.doctor:doctor", "Examine the node and say what to do."),
     "keys": ("b3iq.cli.keys:keys", "Create, list and revoke local keys."),
     "receipts": ("b3iq.cli.receipts:receipts", "List and verify signed receipts."),
     "serve": ("b3iq.cli.serve:serve", "Run node and engine in the foreground."),

@@ -1,0 +1,71 @@
+"""A secret file is missing, open to others, of another owner, or where none may be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from b3iq.checks.check import Check, Finding, judged
+from b3iq.checks.host import FileStatus, Host
+from b3iq.credentials import secret_table
+from b3iq.credentials.secret_files import LENGTHS
+from b3iq.credentials.secret_table import SecretFile
+
+_REMEDY = (
+    "Whoever could read a secret has it: treat it as leaked. A missing one is restored from a "
+    "backup; docs/operations.md says what belongs together."
+)
+
+
+def _look(host: Host) -> Finding:
+    faults = _on_host(host) if host.installed else _in_development(host)
+    return judged(faults, fine="Every secret file is whose and as it must be.", remedy=_REMEDY)
+
+
+def _on_host(host: Host) -> list[str]:
+    faults: list[str] = []
+    for line in secret_table.ON_HOST:
+        found = _matching(host, line.path)
+        if line.required and not found:
+            faults.append(f"{line.path} is missing")
+        faults += [fault for path in found if (fault := _fault(host, path, line))]
+    known = {line.path for line in secret_table.ON_HOST}
+    for place in (secret_table.CREDSTORE, *secret_table.OTHER_CREDSTORES):
+        for path in _matching(host, f"{place}/b3iq-*"):
+            if host.named(path) not in known:
+                faults.append(f"{host.named(path)} is no secret of the node's")
+    return faults
+
+
+def _matching(host: Host, pattern: str) -> list[Path]:
+    place, _, name = pattern.rpartition("/")
+    return sorted(host.at(place).glob(name))
+
+
+def _fault(host: Host, path: Path, line: SecretFile) -> str:
+    found = host.status(path)
+    wanted = {FileStatus("file", mode, owner) for owner, mode in line.forms}
+    if found is None or found in wanted:
+        return ""
+    return f"{host.named(path)} is {found}, not {' or '.join(sorted(map(str, wanted)))}"
+
+
+def _in_development(host: Host) -> list[str]:
+    """One user's node: each secret is that user's, and no other can read it."""
+    paths = host.paths
+    required = [paths.credentials / name for name in LENGTHS]
+    database = sorted(paths.node_state.glob("*"))
+    owner = host.machine.owner(paths.state.parent)
+    faults = [f"{host.named(path)} is missing" for path in required if not path.exists()]
+    for path in (paths.credentials, *required, *database):
+        found = host.status(path)
+        if found is not None and (found.mode & 0o077 or found.owner != owner):
+            faults.append(f"{host.named(path)} is {found}, and must be {owner}'s alone")
+    return faults
+
+
+CHECK = Check(
+    id="secret-files",
+    title="nobody but its reader can open a secret",
+    examines="each line of the table in docs/hardening.md, and nothing else of ours in a credstore",
+    look=_look,
+)
