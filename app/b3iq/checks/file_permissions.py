@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from b3iq.checks.check import Check, Finding, judged
 from b3iq.checks.host import FileStatus, Host
 
@@ -44,23 +42,19 @@ def _look(host: Host) -> Finding:
         return _development(host)
     faults = []
     for pattern, wanted in TABLE.items():
-        for path in _matching(host, pattern):
+        for path in host.matching(pattern):
             found = host.status(path)
             if found is not None and found != wanted:
                 faults.append(f"{host.named(path)} is {found}, not {wanted}")
     faults += [
         f"{host.named(path)} is not the node's"
         for place in WHOLE
-        for path in _matching(host, f"{place}/*")
+        for path in host.matching(f"{place}/*")
         if host.named(path) not in TABLE
     ]
     if host.deep:
         faults += _writable(host)
     return judged(faults, fine="Every owner and mode is as it must be.", remedy=_REMEDY)
-
-
-def _matching(host: Host, pattern: str) -> list[Path]:
-    return sorted(host.root.glob(pattern.removeprefix("/")))
 
 
 def _writable(host: Host) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import stat
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -60,6 +61,13 @@ class Host:
     def named(self, path: Path) -> str:
         """The other way round, for sentences."""
         return f"/{path.relative_to(self.root)}"
+
+    def matching(self, pattern: str) -> list[Path]:
+        """What lies at an absolute path of the host, in which a `*` stands for each name."""
+        if "*" not in pattern:
+            path = self.at(pattern)
+            return [path] if os.path.lexists(path) else []
+        return sorted(self.root.glob(pattern.removeprefix("/")))
 
     def status(self, path: Path) -> FileStatus | None:
         """What lies at a path, not following a link; None where nothing does."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from b3iq.checks.check import Check, Finding, failed, judged, skipped
 from b3iq.checks.host import Host
 
-_FILE = "/etc/sysctl.d/60-b3iq.conf"
+FILE = "/etc/sysctl.d/60-b3iq.conf"
 _REMEDY = "Run `sysctl --system` as root; if that does not help, run the install playbook again."
 
 
 def _look(host: Host) -> Finding:
-    if not host.at(_FILE).is_file():
-        return failed(f"{_FILE} is missing.", "Run the install playbook again.")
-    lines = [line for line in host.read(_FILE).splitlines() if "=" in line and line[0] != "#"]
+    if not host.at(FILE).is_file():
+        return failed(f"{FILE} is missing.", "Run the install playbook again.")
+    lines = [line for line in host.read(FILE).splitlines() if "=" in line and line[0] != "#"]
     wanted = {name.strip(): value.strip() for name, value in (line.split("=") for line in lines)}
     faults = []
     for name, value in wanted.items():
@@ -28,7 +28,7 @@ def _look(host: Host) -> Finding:
 CHECK = Check(
     id="kernel-settings",
     title="the kernel hides its addresses and processes from each other",
-    examines=f"`{_FILE}` against `/proc/sys`",
+    examines=f"`{FILE}` against `/proc/sys`",
     look=_look,
     host_only=True,
 )

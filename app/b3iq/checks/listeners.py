@@ -18,7 +18,7 @@ def _look(host: Host) -> Finding:
     for table, state in _LISTEN.items():
         for line in host.read(f"/proc/net/{table}").splitlines()[1:]:
             fields = line.split()
-            address, port = _address(fields[1])
+            address, port = parse_address(fields[1])
             ours = fields[7] in users or (
                 table[:3] == "tcp" and port == host.node_config.listen_port
             )
@@ -37,10 +37,10 @@ def _service_uids(host: Host) -> set[str]:
     return {fields[2] for fields in accounts if fields[0] in USERS}
 
 
-def _address(text: str) -> tuple[IPv4Address | IPv6Address, int]:
+def parse_address(text: str) -> tuple[IPv4Address | IPv6Address, int]:
     """An address as the kernel prints it: 32-bit words in the order of the machine."""
-    address, _, port = text.partition(":")
-    words = [bytes.fromhex(address[i : i + 8])[::-1] for i in range(0, len(address), 8)]
+    digits, _, port = text.partition(":")
+    words = [bytes.fromhex(digits[i : i + 8])[::-1] for i in range(0, len(digits), 8)]
     found = ip_address(b"".join(words))
     mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
     return mapped or found, int(port, 16)

@@ -8,12 +8,17 @@ from b3iq.updater import floors
 from b3iq.updater.refusals import FloorsUnreadable
 from b3iq.updater.status import floors_file
 
+_REMEDY = (
+    "The installed release keeps running, and updates are refused. Restore the file from a "
+    "backup, or accept a repository that you know is fresh anew: docs/release.md, --reset-floors."
+)
+
 
 def _look(host: Host) -> Finding:
     try:
         found = floors.read(floors_file(host.paths), required=True)
     except FloorsUnreadable as error:
-        return failed(error.detail, error.remedy)
+        return failed(error.detail, _REMEDY)
     return ok(f"Nothing below sequence {found.sequence if found else 0} would be installed.")
 
 

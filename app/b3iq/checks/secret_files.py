@@ -24,21 +24,16 @@ def _look(host: Host) -> Finding:
 def _on_host(host: Host) -> list[str]:
     faults: list[str] = []
     for line in secret_table.ON_HOST:
-        found = _matching(host, line.path)
+        found = host.matching(line.path)
         if line.required and not found:
             faults.append(f"{line.path} is missing")
         faults += [fault for path in found if (fault := _fault(host, path, line))]
     known = {line.path for line in secret_table.ON_HOST}
     for place in (secret_table.CREDSTORE, *secret_table.OTHER_CREDSTORES):
-        for path in _matching(host, f"{place}/b3iq-*"):
+        for path in host.matching(f"{place}/b3iq-*"):
             if host.named(path) not in known:
                 faults.append(f"{host.named(path)} is no secret of the node's")
     return faults
-
-
-def _matching(host: Host, pattern: str) -> list[Path]:
-    place, _, name = pattern.rpartition("/")
-    return sorted(host.at(place).glob(name))
 
 
 def _fault(host: Host, path: Path, line: SecretFile) -> str:
