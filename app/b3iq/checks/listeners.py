@@ -16,7 +16,7 @@ def _look(host: Host) -> Finding:
     users = _service_uids(host)
     faults = []
     for table, state in _LISTEN.items():
-        for line in host.read(f"/proc/net/{table}").splitlines()[1:]:
+        for line in _lines(host, f"/proc/net/{table}"):
             fields = line.split()
             address, port = parse_address(fields[1])
             ours = fields[7] in users or (
@@ -30,6 +30,11 @@ def _look(host: Host) -> Finding:
         remedy="Set node_listen_address to 127.0.0.1 and run the install playbook; "
         "`ss -tlnp` names the process.",
     )
+
+
+def _lines(host: Host, table: str) -> list[str]:
+    """Without its heading; a kernel without IPv6 has no table of it."""
+    return host.read(table).splitlines()[1:] if host.at(table).exists() else []
 
 
 def _service_uids(host: Host) -> set[str]:

@@ -11,7 +11,7 @@ def _look(host: Host) -> Finding:
     answer = host.machine.get("/health", port=port)
     if answer is None or answer.get("status") != "ok":
         return failed(
-            f"Nothing well answers on http://localhost:{port}/health.",
+            f"No good answer comes from http://localhost:{port}/health.",
             "Read `journalctl -u b3iq-node`; of a development node, log/node.log, or start it "
             "with `b3iq serve`.",
         )

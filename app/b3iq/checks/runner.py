@@ -10,6 +10,7 @@ from b3iq.checks.check import Check, Finding, Level, skipped
 from b3iq.checks.host import Host
 from b3iq.errors import B3iqError, UsageError
 
+ONLY_ON_A_HOST = skipped("Only an installed host has this.")
 _BAD = frozenset({Level.FAILED, Level.COULD_NOT_RUN})
 
 
@@ -91,7 +92,7 @@ def run(registry: Sequence[Check], wanted: Sequence[Check], host: Host) -> Repor
 def examine(check: Check, host: Host) -> Finding:
     """One check by itself."""
     if check.host_only and not host.installed:
-        return skipped("Only an installed host has this.")
+        return ONLY_ON_A_HOST
     try:
         return check.look(host)
     except B3iqError as error:

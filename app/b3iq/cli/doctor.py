@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import click
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from b3iq.checks.check import Check, Level
+from b3iq.checks.check import Check, Finding, Level
 from b3iq.checks.host import Host
 from b3iq.checks.registry import CHECKS
-from b3iq.checks.runner import Report, run, select
+from b3iq.checks.runner import ONLY_ON_A_HOST, Report, run, select
 from b3iq.cli import output
 from b3iq.errors import UsageError
 from b3iq.paths import Paths
@@ -23,7 +24,7 @@ _STYLES = {
     Level.WARNING: ("warning", "yellow"),
     Level.FAILED: ("failed", "bold red"),
     Level.SKIPPED: ("skipped", "dim"),
-    Level.COULD_NOT_RUN: ("no answer", "bold magenta"),
+    Level.COULD_NOT_RUN: ("not run", "bold magenta"),
 }
 
 
@@ -76,23 +77,20 @@ def _show_list(selected: Sequence[Check]) -> None:
     def for_people(console: Console) -> None:
         for check in selected:
             console.print(Text(check.id, style="bold"))
-            console.print(Text(f"  {check.title}: {check.examines}"))
+            console.print(Padding(Text(f"{check.title}: {check.examines}"), (0, 0, 0, 2)))
 
     output.show({"checks": listed}, for_people)
 
 
 def _show_report(console: Console, report: Report) -> None:
+    shown = [result for result in report.results if result.finding != ONLY_ON_A_HOST]
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    for result in report.results:
+    for result in shown:
         word, style = _STYLES[result.finding.level]
-        quiet = result.finding.level in {Level.OK, Level.SKIPPED}
-        said = Text(result.finding.said, style="dim" if quiet else "")
-        if result.finding.remedy and not quiet:
-            said.append(f"\n→ {result.finding.remedy}", style="cyan")
-        grid.add_row(Text(word, style=style), Text(result.check.id), said)
+        grid.add_row(Text(word, style=style), Text(result.check.id), _words(result.finding))
     console.print(grid)
     counts = [
         f"{report.count(level)} {word}"
@@ -100,3 +98,14 @@ def _show_report(console: Console, report: Report) -> None:
         if report.count(level)
     ]
     console.print(Text(f"\n{len(report.results)} checks: {', '.join(counts)}."))
+    if left := [result.check.id for result in report.results if result not in shown]:
+        said = f"Skipped, since only an installed host has it: {', '.join(left)}."
+        console.print(Text(said, style="dim"))
+
+
+def _words(finding: Finding) -> Text:
+    quiet = finding.level in {Level.OK, Level.SKIPPED}
+    words = Text(finding.said, style="dim" if quiet else "")
+    if finding.remedy and not quiet:
+        words.append(f"\n→ {finding.remedy}", style="cyan")
+    return words
