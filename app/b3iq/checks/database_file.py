@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from b3iq.checks.check import Check, Finding, failed, ok, skipped
 from b3iq.checks.host import Host
 
@@ -16,10 +18,15 @@ _REMEDY = (
 
 def _look(host: Host) -> Finding:
     path = host.paths.database
-    if not path.exists():
+    if not os.path.lexists(path):
         return skipped("The node has made no database yet.")
-    # Its header is read as bytes: only the node opens it as a database.
-    with path.open("rb") as file:
+    # Its header is read as bytes: only the node opens it as a database. The node owns the
+    # directory, so what lies there must neither lead elsewhere nor make root wait.
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return failed("The database is a link, or cannot be read.", _REMEDY)
+    with os.fdopen(descriptor, "rb") as file:
         header = file.read(20)
     if header and header[:16] != MAGIC:
         return failed("The database is no SQLite file.", _REMEDY)

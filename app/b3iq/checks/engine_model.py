@@ -14,7 +14,7 @@ def _look(host: Host) -> Finding:
     }
     if wanted.model not in models:
         return failed(
-            f"The engine serves {', '.join(models) or 'nothing'}, not {wanted.model}.",
+            f"The engine does not serve {wanted.model}.",
             "Restart it: `systemctl restart b3iq-engine.service`.",
         )
     if wanted.manifest_sha256 not in {None, models[wanted.model]}:

@@ -90,7 +90,20 @@ def run(registry: Sequence[Check], wanted: Sequence[Check], host: Host) -> Repor
 
 
 def examine(check: Check, host: Host) -> Finding:
-    """One check by itself."""
+    """One check by itself; what it says is safe to print.
+
+    Names of files and words of services are in it, and a service that was taken over could
+    choose them to command the terminal of root.
+    """
+    finding = _look(check, host)
+    return Finding(finding.level, _printable(finding.said), _printable(finding.remedy))
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _look(check: Check, host: Host) -> Finding:
     if check.host_only and not host.installed:
         return ONLY_ON_A_HOST
     try:

@@ -6,9 +6,14 @@ from pathlib import Path
 
 from b3iq.checks.check import Check, Finding, judged
 from b3iq.checks.host import FileStatus, Host
-from b3iq.credentials import secret_table
 from b3iq.credentials.secret_files import LENGTHS
-from b3iq.credentials.secret_table import SecretFile
+from b3iq.credentials.secret_table import (
+    CREDSTORE,
+    DECRYPTED,
+    ON_HOST,
+    OTHER_CREDSTORES,
+    SecretFile,
+)
 
 _REMEDY = (
     "Whoever could read a secret has it: treat it as leaked. A missing one is restored from a "
@@ -23,16 +28,16 @@ def _look(host: Host) -> Finding:
 
 def _on_host(host: Host) -> list[str]:
     faults: list[str] = []
-    for line in secret_table.ON_HOST:
+    for line in ON_HOST:
         found = host.matching(line.path)
         if line.required and not found:
             faults.append(f"{line.path} is missing")
         faults += [fault for path in found if (fault := _fault(host, path, line))]
-    known = {line.path for line in secret_table.ON_HOST}
-    for place in (secret_table.CREDSTORE, *secret_table.OTHER_CREDSTORES):
-        for path in host.matching(f"{place}/b3iq-*"):
-            if host.named(path) not in known:
-                faults.append(f"{host.named(path)} is no secret of the node's")
+    known = {line.path for line in ON_HOST}
+    places = [f"{place}/b3iq-*" for place in (CREDSTORE, *OTHER_CREDSTORES)]
+    for place in (*places, f"{DECRYPTED}/b3iq-*/*"):
+        strangers = {host.named(path) for path in host.matching(place)} - known
+        faults += [f"{stranger} is no secret of the node's" for stranger in sorted(strangers)]
     return faults
 
 
@@ -61,6 +66,6 @@ def _in_development(host: Host) -> list[str]:
 CHECK = Check(
     id="secret-files",
     title="nobody but its reader can open a secret",
-    examines="each line of the table in docs/hardening.md, and nothing else of ours in a credstore",
+    examines="each line of the table in docs/hardening.md, and strangers where credentials lie",
     look=_look,
 )

@@ -30,6 +30,8 @@ class SecretFile:
 
 
 CREDSTORE = "/etc/credstore.encrypted"
+# A directory for each service that was given credentials.
+DECRYPTED = "/run/credentials"
 # Where systemd would find credentials as well, and nothing of ours may lie (systemd.exec(5)).
 OTHER_CREDSTORES = (
     "/etc/credstore", "/run/credstore", "/run/credstore.encrypted", "/usr/lib/credstore",
@@ -50,19 +52,22 @@ ON_HOST = (
         )
         for name in LENGTHS
     ),
-    SecretFile(
-        path="/run/credentials/b3iq-node.service/*",
-        # systemd gives the file to the user, or keeps it and adds an access list for the user,
-        # whose mask shows as a group's permission.
-        forms=(("b3iq-node:root", 0o400), ("root:root", 0o440)),
-        reader="the node; in memory, while it runs",
-        rotation="with the files above",
-        required=False,
+    *(
+        SecretFile(
+            path=f"{DECRYPTED}/b3iq-node.service/{name}",
+            # systemd gives the file to the user, or keeps it and adds an access list for the
+            # user, whose mask shows as a group's permission.
+            forms=(("b3iq-node:root", 0o400), ("root:root", 0o440)),
+            reader="the node; in memory, while it runs",
+            rotation="with the encrypted one",
+            required=False,
+        )
+        for name in LENGTHS
     ),
     SecretFile(
         path="/var/lib/systemd/credential.secret",
         forms=(("root:root", 0o400),),
-        reader="systemd; decrypts the files above where no TPM does alone",
+        reader="systemd; decrypts the credentials where no TPM does alone",
         rotation="none; other credentials of the host may depend on it",
         required=False,
     ),

@@ -23,6 +23,7 @@ from b3iq.checks.host import ENGINE, NODE, UNITS, Host
 from b3iq.checks.kernel_settings import FILE as SYSCTL
 from b3iq.checks.machine import CannotLook, Machine, Space
 from b3iq.credentials.secret_files import LENGTHS
+from b3iq.credentials.secret_table import DECRYPTED
 from b3iq.updater import floors
 from b3iq.updater.status import floors_file, rooted
 from tests.attacks import parts
@@ -173,6 +174,7 @@ def _settings(fake: FakeHost, model_sha256: str) -> None:
     for name in LENGTHS:
         sealed = base64.b64encode(bytes.fromhex(HOST_AND_TPM2) + b"ciphertext").decode()
         path = fake.write(f"/etc/credstore.encrypted/{name}", sealed, 0o600)
+        fake.write(f"{DECRYPTED}/b3iq-node.service/{name}", "secret", 0o400, "b3iq-node:root")
         os.utime(path, (NOW.timestamp() - 3600,) * 2)
     fake.write("/var/lib/systemd/credential.secret", "the host's key", 0o400)
     header = b"SQLite format 3\0" + b"\x10\x00\2\2" + b"\0" * 80

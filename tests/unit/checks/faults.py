@@ -153,6 +153,11 @@ def a_secret_is_gone(fake: FakeHost) -> None:
 
 
 @trips("secret-files")
+def the_engine_was_given_a_secret(fake: FakeHost) -> None:
+    fake.write("/run/credentials/b3iq-engine.service/b3iq-token-pepper", "secret", 0o400)
+
+
+@trips("secret-files")
 def the_database_can_be_read_by_all(fake: FakeHost) -> None:
     fake.host.paths.database.chmod(0o644)
 
@@ -188,6 +193,12 @@ def another_program_left_a_journal(fake: FakeHost) -> None:
 @trips("database-file")
 def the_database_is_text(fake: FakeHost) -> None:
     fake.host.paths.database.write_text("not a database, but long enough to look like one")
+
+
+@trips("database-file")
+def the_database_has_a_rollback_journal_by_its_header(fake: FakeHost) -> None:
+    raw = fake.host.paths.database.read_bytes()
+    fake.host.paths.database.write_bytes(raw[:18] + b"\1\1" + raw[20:])
 
 
 @trips("units-reloaded")

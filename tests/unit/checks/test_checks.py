@@ -127,3 +127,23 @@ def test_the_warning_of_an_unclaimed_node_waits_a_day(fake: FakeHost) -> None:
     old = (fake.machine.clock - timedelta(days=1)).timestamp()
     os.utime(pepper, (old, old))
     assert tripped(fake) == {"owner-claimed"}
+
+
+def test_a_name_that_would_command_the_terminal_is_printed_without_its_commands(
+    fake: FakeHost,
+) -> None:
+    # The node may name files in its directory as it likes, and root reads the finding.
+    fake.write("/var/lib/b3iq/node/\x1b[2J\u202egone", "", 0o644, "b3iq-node:b3iq-node")
+    [result] = run(CHECKS, [c for c in CHECKS if c.id == "secret-files"], fake.host).results
+    assert "/var/lib/b3iq/node/?[2J?gone is" in result.finding.said
+
+
+@pytest.mark.parametrize("trap", ["pipe", "link"])
+def test_a_database_that_is_a_trap_for_root_is_not_stepped_into(fake: FakeHost, trap: str) -> None:
+    database = fake.host.paths.database
+    database.unlink()
+    if trap == "pipe":
+        os.mkfifo(database, 0o600)
+    else:
+        database.symlink_to(fake.host.at("/etc/shadow"))
+    assert "secret-files" in tripped(fake)

@@ -8,13 +8,13 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from b3iq import systemd
-from b3iq.checks import listeners
+from b3iq.checks import listeners, machine
 from b3iq.checks.host import Host
 from b3iq.checks.machine import CannotLook, Machine
 from b3iq.paths import Paths
@@ -63,6 +63,7 @@ def serving(body: bytes, status: int = 200) -> Iterator[int]:
         (b'{"status": "ok"}', 503, None),
         (b"<html>", 200, None),
         (b'"text"', 200, None),
+        (b"[" * 100_000, 200, None),
     ],
 )
 def test_only_a_good_json_object_is_an_answer(
@@ -70,6 +71,41 @@ def test_only_a_good_json_object_is_an_answer(
 ) -> None:
     with serving(body, status) as port:
         assert Machine().get("/health", port=port) == answer
+
+
+@contextmanager
+def pouring(head: bytes, drop: bytes) -> Iterator[int]:
+    """A server that never comes to an end."""
+    ended = threading.Event()
+
+    def pour(server: socket.socket) -> None:
+        with server.accept()[0] as connection, suppress(OSError):
+            connection.sendall(head)
+            while not ended.wait(0 if len(drop) > 1 else 0.2):
+                connection.sendall(drop)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=pour, args=(server,), daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        ended.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("head", "drop"),
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nx: ", b"a", id="a header without end"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n", b"[" * 65536, id="a body without end"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n", b"[", id="a body that drips"),
+    ],
+)
+def test_a_hostile_server_can_neither_hold_doctor_nor_fill_it(
+    head: bytes, drop: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "_ANSWER_S", 1.0)
+    with pouring(head, drop) as port:
+        assert Machine().get("/health", port=port) is None
 
 
 def test_a_socket_on_which_nobody_listens_is_no_answer(tmp_path: Path) -> None:
