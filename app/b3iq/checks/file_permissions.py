@@ -44,8 +44,8 @@ def _look(host: Host) -> Finding:
     for pattern, wanted in TABLE.items():
         for path in host.matching(pattern):
             found = host.status(path)
-            if found is not None and found != wanted:
-                faults.append(f"{host.named(path)} is {found}, not {wanted}")
+            if found is not None and (fault := found.unlike(wanted)):
+                faults.append(f"{host.named(path)} {fault}")
     faults += [
         f"{host.named(path)} is not the node's"
         for place in WHOLE

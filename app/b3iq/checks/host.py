@@ -34,7 +34,15 @@ class FileStatus:
     owner: str
 
     def __str__(self) -> str:
-        return f"a {self.kind}, {self.owner}, {self.mode:04o}"
+        return f"{self.owner} {self.mode:04o}"
+
+    def unlike(self, *wanted: FileStatus) -> str:
+        """In words, how it differs from what it must be; empty where it does not."""
+        if self in wanted:
+            return ""
+        if all(self.kind != one.kind for one in wanted):
+            return f"is a {self.kind}, not a {wanted[0].kind}"
+        return f"is {self}, not {' or '.join(map(str, wanted))}"
 
 
 @dataclass

@@ -16,8 +16,8 @@ from b3iq.credentials.secret_table import (
 )
 
 _REMEDY = (
-    "Whoever could read a secret has it: treat it as leaked. A missing one is restored from a "
-    "backup; docs/operations.md says what belongs together."
+    "Give it the owner and the mode that are named, and treat what others could read as leaked. "
+    "Restore a missing one from a backup: docs/operations.md says what belongs together."
 )
 
 
@@ -43,10 +43,10 @@ def _on_host(host: Host) -> list[str]:
 
 def _fault(host: Host, path: Path, line: SecretFile) -> str:
     found = host.status(path)
-    wanted = {FileStatus("file", mode, owner) for owner, mode in line.forms}
-    if found is None or found in wanted:
+    if found is None:
         return ""
-    return f"{host.named(path)} is {found}, not {' or '.join(sorted(map(str, wanted)))}"
+    fault = found.unlike(*(FileStatus("file", mode, owner) for owner, mode in line.forms))
+    return f"{host.named(path)} {fault}" if fault else ""
 
 
 def _in_development(host: Host) -> list[str]:
@@ -59,7 +59,7 @@ def _in_development(host: Host) -> list[str]:
     for path in (paths.credentials, *required, *database):
         found = host.status(path)
         if found is not None and (found.mode & 0o077 or found.owner != owner):
-            faults.append(f"{host.named(path)} is {found}, and must be {owner}'s alone")
+            faults.append(f"{host.named(path)} is {found}, and must be for {owner} alone")
     return faults
 
 

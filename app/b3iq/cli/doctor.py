@@ -48,7 +48,7 @@ def doctor(ctx: click.Context, checks: tuple[str, ...], deep: bool, only_list: b
         _show_list(selected)
         return
     report = run(CHECKS, selected, _host(ctx.obj, deep))
-    output.show(report.to_json(), lambda console: _show_report(console, report))
+    output.show(report.to_json(), lambda console: show_report(console, report))
     ctx.exit(report.exit_code)
 
 
@@ -82,7 +82,8 @@ def _show_list(selected: Sequence[Check]) -> None:
     output.show({"checks": listed}, for_people)
 
 
-def _show_report(console: Console, report: Report) -> None:
+def show_report(console: Console, report: Report) -> None:
+    """The table for people: each check, and the remedy under each finding."""
     shown = [result for result in report.results if result.finding != ONLY_ON_A_HOST]
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,8 +13,12 @@ import pytest
 from b3iq.checks.check import Level
 from b3iq.checks.registry import CHECKS
 from b3iq.checks.runner import run
+from tests.unit.checks import host_faults, service_faults
 from tests.unit.checks.fake_host import FakeHost, installed
-from tests.unit.checks.faults import FAULTS
+from tests.unit.checks.injecting import FAULTS, Fault
+
+# Imported for what they register.
+MODULES = (host_faults, service_faults)
 
 
 def tripped(fake: FakeHost) -> set[str]:
@@ -42,9 +45,7 @@ def test_every_check_has_a_fault_and_every_fault_its_check() -> None:
 @pytest.mark.parametrize(
     ("check", "fault"), FAULTS, ids=[f"{c}: {f.__name__.replace('_', ' ')}" for c, f in FAULTS]
 )
-def test_a_fault_trips_its_check_and_only_it(
-    check: str, fault: Callable[[FakeHost], object], fake: FakeHost
-) -> None:
+def test_a_fault_trips_its_check_and_only_it(check: str, fault: Fault, fake: FakeHost) -> None:
     fault(fake)
     assert tripped(fake) == {check}
 
@@ -52,9 +53,7 @@ def test_a_fault_trips_its_check_and_only_it(
 @pytest.mark.parametrize(
     ("check", "fault"), FAULTS, ids=[f"{c}: {f.__name__.replace('_', ' ')}" for c, f in FAULTS]
 )
-def test_a_finding_is_a_sentence_with_a_remedy(
-    check: str, fault: Callable[[FakeHost], object], fake: FakeHost
-) -> None:
+def test_a_finding_is_a_sentence_with_a_remedy(check: str, fault: Fault, fake: FakeHost) -> None:
     fault(fake)
     [result] = run(CHECKS, [c for c in CHECKS if c.id == check], fake.host).results
     assert result.finding.level in {Level.FAILED, Level.WARNING}
@@ -146,4 +145,6 @@ def test_a_database_that_is_a_trap_for_root_is_not_stepped_into(fake: FakeHost, 
         os.mkfifo(database, 0o600)
     else:
         database.symlink_to(fake.host.at("/etc/shadow"))
-    assert "secret-files" in tripped(fake)
+    found = {r.check.id: r.finding.said for r in run(CHECKS, CHECKS, fake.host).results}
+    assert "is a" in found["secret-files"]
+    assert "not a file" in found["secret-files"]
