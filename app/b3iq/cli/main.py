@@ -18,6 +18,7 @@ VERBS = {
     "audit": ("b3iq.cli.audit:audit", "List, verify and export the audit log."),
     "chat": ("b3iq.cli.chat:chat", "Chat with a model of the node."),
     "credentials": ("b3iq.cli.credentials:credentials", "Make the node's secret files."),
+    "doctor": ("b3iq.cli.doctor:doctor", "Examine the node and say what to do."),
     "keys": ("b3iq.cli.keys:keys", "Create, list, limit, rotate and revoke local keys."),
     "receipts": ("b3iq.cli.receipts:receipts", "List and verify signed receipts."),
     "serve": ("b3iq.cli.serve:serve", "Run node and engine in the foreground."),
