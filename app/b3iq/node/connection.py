@@ -7,10 +7,13 @@ tells who connected (unix(7), SO_PEERCRED), which no header can forge.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import ssl
 import struct
+import sys
+import termios
 from typing import Any
 
 from flask import Request
@@ -49,3 +52,8 @@ def cookie_name(request: Request) -> str:
 def had_session(request: Request) -> bool:
     """Whether a session cookie was shown, valid or not."""
     return cookie_name(request) in request.cookies
+
+
+def unread(client: socket.socket) -> int:
+    """Bytes sent that have not arrived yet (SIOCOUTQ of tcp(7), the number of TIOCOUTQ)."""
+    return int.from_bytes(fcntl.ioctl(client, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
