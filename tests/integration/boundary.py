@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -71,9 +72,14 @@ class Answer:
 
 
 class Caller:
-    """One kept-alive connection that sends what it is told, the Host header too."""
+    """One kept-alive connection that sends what it is told, the Host header too.
+
+    Attributes:
+        alone: to be held by whoever shares the connection with other threads.
+    """
 
     def __init__(self, node: NodeProcess) -> None:
+        self.alone = threading.Lock()
         self._connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=30)
 
     def ask(self, method: str, target: str, headers: dict[str, str], body: bytes = b"") -> Answer:

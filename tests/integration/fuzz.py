@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from hypothesis.strategies import SearchStrategy
 from schemathesis import Case, GenerationMode
@@ -85,7 +85,7 @@ def fuzz(
     holders: dict[str, dict[str, str]],
     examples: int,
     *,
-    repeatable: bool = True,
+    start: int = 0,
 ) -> Fuzzed:
     """Send `examples` valid and as many broken requests per route and credential class.
 
@@ -94,14 +94,13 @@ def fuzz(
         description: its OpenAPI document.
         holders: headers by credential class.
         examples: how many of each kind, at most; a route without parameters has only one.
-        repeatable: the same requests every time.
+        start: equal numbers make equal requests.
     """
     found = Fuzzed()
     limits = settings(
         max_examples=examples,
         deadline=None,
         database=None,
-        derandomize=repeatable,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
@@ -112,11 +111,14 @@ def fuzz(
                 continue  # it would be the last request of this class
             send = partial(_send, base_url, holder, headers, found)
             for mode in GenerationMode:
-                _try_cases(operation.as_strategy(mode), limits, send)
+                _try_cases(operation.as_strategy(mode), limits, start, send)
     return found
 
 
-def _try_cases(cases: SearchStrategy[Case], limits: settings, send: Callable[[Case], None]) -> None:
+def _try_cases(
+    cases: SearchStrategy[Case], limits: settings, start: int, send: Callable[[Case], None]
+) -> None:
+    @seed(start)
     @limits
     @given(case=cases)
     def each(case: Case) -> None:
@@ -127,19 +129,19 @@ def _try_cases(cases: SearchStrategy[Case], limits: settings, send: Callable[[Ca
         each()
 
 
-def as_everybody(served: Served, examples: int, *, repeatable: bool = True) -> Fuzzed:
+def as_everybody(served: Served, examples: int, *, start: int = 0) -> Fuzzed:
     """Fuzz a fresh node before its claim and after it; it is claimed at the end."""
     # Before the claim nobody may read the description from the node itself.
     before = for_model(describe(), served.model)
     token = str(served.admin.post("/admin/setup-token")["url"]).split("#token=")[1]
     strangers = {"nobody": {}, "setup token": {"Authorization": f"Bearer {token}"}}
-    first = fuzz(served.base_url, before, strangers, examples // 2, repeatable=repeatable)
+    first = fuzz(served.base_url, before, strangers, examples // 2, start=start)
     owner = claim(served)
     answer = httpx.get(f"{served.base_url}/openapi.json", headers=owner, trust_env=False)
     key = served.new_key(scopes=["inference", "metrics"])[1]
     holders = {"nobody": {}, "local key": {"Authorization": f"Bearer {key}"}, "owner": owner}
     described = for_model(answer.raise_for_status().json(), served.model)
-    return first + fuzz(served.base_url, described, holders, examples, repeatable=repeatable)
+    return first + fuzz(served.base_url, described, holders, examples, start=start)
 
 
 def claim(served: Served) -> dict[str, str]:
