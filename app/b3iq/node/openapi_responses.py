@@ -91,7 +91,7 @@ def responses(rule: Rule, method: str, *, has_body: bool) -> dict[str, Any]:
 
 def successes(rule: Rule, method: str) -> dict[int, tuple[str, ...]]:
     """Statuses below 400, and a page's 409, with their content types."""
-    default = {200: (_JSON,)}
+    default: dict[int, tuple[str, ...]] = {200: (_JSON,)}
     by_form = _SUCCESS_BY_FORM.get((rule.form, method), default)
     return _SUCCESS.get((rule.path, method), by_form)
 
