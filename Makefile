@@ -88,6 +88,8 @@ molecule: setup-lab model ## Install, verify and uninstall a real systemd host
 
 # --- measurements ----------------------------------------------------------------------------
 
-.PHONY: bench
+.PHONY: bench soak
 bench: model ## Whole path against the bare engine loop, as ratios of one run
 	@$(BIN)/python -m tests.bench
+soak: $(VENV) ## The boundary tried many times over: routes, races, fuzz, tokens
+	@$(BIN)/python -m tests.soak

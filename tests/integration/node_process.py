@@ -32,6 +32,8 @@ class NodeProcess:
         self.paths = Paths.under(state)
         self.port = _free_port()
         self.log = state / "node.log"
+        # What Python is told to run: the node, or a test's program around it.
+        self.program = ["-m", "b3iq.node"]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -70,7 +72,7 @@ class NodeProcess:
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start without waiting."""
-        command = [sys.executable, "-m", "b3iq.node", "--config", str(self.paths.node_config)]
+        command = [sys.executable, *self.program, "--config", str(self.paths.node_config)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, "--paths", str(self.state)], stdout=log, stderr=log

@@ -35,11 +35,6 @@ class Reply:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def _no_key_here(_ctx: click.Context, _option: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        local_key.refuse_in_arguments(("b3iq_local_",))
-
-
 @click.command()
 @click.option(
     "--base-url",
@@ -54,7 +49,6 @@ def _no_key_here(_ctx: click.Context, _option: click.Parameter, value: str | Non
     help="File with the local key, mode 0600.",
 )
 @click.option("--api-key-stdin", is_flag=True, help="Read the key from standard input.")
-@click.option("--api-key", hidden=True, expose_value=False, callback=_no_key_here)
 @click.option("--model", help="Model to ask (default: the first that is installed).")
 @click.option("--system", help="What the model is told before the conversation.")
 @click.option("--max-tokens", type=click.IntRange(1), help="Longest answer, in tokens.")
@@ -74,7 +68,6 @@ def chat(
     message: tuple[str, ...],
 ) -> None:
     """Ask a model: MESSAGE once, or without it a conversation until Ctrl-D."""
-    local_key.refuse_in_arguments(message)
     key = local_key.read(api_key_file, from_stdin=api_key_stdin)
     if not message and (api_key_stdin or output.is_json()):
         raise UsageError("A conversation needs the terminal.", remedy="Give a MESSAGE.")

@@ -6,15 +6,22 @@ What is given as an argument is in the shell's history and in every process list
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from b3iq.errors import UsageError
 
 FILE_VARIABLE = "B3IQ_LOCAL_KEY_FILE"
 VARIABLE = "B3IQ_LOCAL_KEY"
-_PREFIXES = ("b3iq_local_", "b3iq_gateway_", "b3iq_support_", "b3iq_setup_")
+# A whole token, or as much of one as still tells part of its secret.
+_TOKEN = re.compile(r"b3iq_(?:local|support|gateway|setup)_[0-9A-Za-z]{8,}_[0-9A-Za-z]{4,}")
+# What other programs take a secret by; no verb has one of these.
+_OPTION = re.compile(
+    r"--?(?:(?:local|gateway|support)-)?(?:api-?key|key|token|password|secret)(?:=.*)?"
+)
 
 
 def read(file: Path | None, *, from_stdin: bool) -> str:
@@ -47,16 +54,19 @@ def read(file: Path | None, *, from_stdin: bool) -> str:
     return key.strip()
 
 
-def refuse_in_arguments(words: tuple[str, ...]) -> None:
-    """Refuse a credential among the arguments.
+def refuse_in_arguments(words: Sequence[str]) -> None:
+    """Refuse a credential on the command line, whichever verb or option it was meant for.
 
     Raises:
-        UsageError: it was shown to every process listing; it says what to do.
+        UsageError: it was shown to every process listing; it says what to do and quotes nothing.
     """
-    if any(prefix in word for word in words for prefix in _PREFIXES):
+    options = words[: words.index("--")] if "--" in words else words
+    if any(_TOKEN.search(word) for word in words) or any(map(_OPTION.fullmatch, options)):
         raise UsageError(
             "A key given as an argument is in the shell's history and in process listings.",
-            remedy="Revoke that key (`b3iq keys revoke`) and use --api-key-file instead.",
+            remedy="Revoke it by its id (see `b3iq keys list`), make a new one with "
+            "`b3iq keys create NAME --file FILE`, and give that by --api-key-file FILE, "
+            f"--api-key-stdin or {FILE_VARIABLE}.",
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from b3iq import __version__
-from b3iq.cli import output
+from b3iq.cli import local_key, output
 from b3iq.errors import B3iqError
 from b3iq.paths import Paths
 
@@ -49,6 +49,15 @@ class Verbs(click.Group):
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, VERBS[name][1]) for name in sorted(VERBS)])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments, unless a secret is among them: that comes before anything else."""
+        try:
+            local_key.refuse_in_arguments(args)
+        except B3iqError as error:
+            output.show_error(error, as_json="--json" in args)
+            ctx.exit(error.exit_code)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> None:
         """Run; a known error ends with its own exit code."""

@@ -48,9 +48,14 @@ def show(data: dict[str, Any], for_people: Callable[[Console], None]) -> None:
         for_people(Console(highlight=False))
 
 
-def show_error(error: B3iqError) -> None:
-    """Write an error and its remedy to standard error."""
-    if is_json():
+def show_error(error: B3iqError, *, as_json: bool | None = None) -> None:
+    """Write an error and its remedy to standard error.
+
+    Args:
+        error: what happened.
+        as_json: whether as JSON; None where the verb has read its options and knows.
+    """
+    if is_json() if as_json is None else as_json:
         fault = {"code": error.code, "detail": error.detail, "remedy": error.remedy}
         click.echo(json.dumps({"error": fault}), err=True)
         return

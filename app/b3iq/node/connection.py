@@ -7,10 +7,13 @@ tells who connected (unix(7), SO_PEERCRED), which no header can forge.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import ssl
 import struct
+import sys
+import termios
 from ipaddress import ip_address
 from typing import Any
 
@@ -62,3 +65,8 @@ def client_of(request: Request) -> str:
     except ValueError:
         return "unknown"
     return "loopback" if address.is_loopback else str(address)
+
+
+def unread(client: socket.socket) -> int:
+    """Bytes sent that have not arrived yet (SIOCOUTQ of tcp(7), the number of TIOCOUTQ)."""
+    return int.from_bytes(fcntl.ioctl(client, termios.TIOCOUTQ, bytes(4)), sys.byteorder)

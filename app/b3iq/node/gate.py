@@ -18,7 +18,7 @@ import logging
 import re
 import uuid
 
-from flask import Flask, Request, Response, g, request
+from flask import Flask, Request, Response, current_app, g, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from b3iq.node import connection, limits
@@ -86,13 +86,11 @@ def _check_host(request: Request, node: Services) -> None:
 
 
 def _rule(request: Request, *, admin: bool) -> Rule:
-    if request.environ.get("PATH_INFO", "").startswith("//"):
-        # The router would take it for one slash; a proxy in between might not.
+    if request.environ.get("PATH_INFO", "").startswith("//") or _encodes_a_slash(request):
+        # The router would take it for one plain slash; a proxy in between might not.
         raise NotFound
     if request.url_rule is None:
-        exception = request.routing_exception
-        # Whatever the router would have said (a redirect, too), only these two go out.
-        raise exception if isinstance(exception, MethodNotAllowed) else NotFound()
+        raise _no_route(request, admin=admin)
     rule = find(request.url_rule.rule, request.method)
     if rule is None:
         _log.error("route_not_in_policy", extra={"route": request.url_rule.rule})
@@ -100,6 +98,24 @@ def _rule(request: Request, *, admin: bool) -> Rule:
     if admin != (ADMIN in rule.classes):
         raise NotFound
     return rule
+
+
+def _encodes_a_slash(request: Request) -> bool:
+    path = request.environ.get("RAW_URI", "").partition("?")[0].lower()
+    return "%2f" in path or "%5c" in path
+
+
+def _no_route(request: Request, *, admin: bool) -> MethodNotAllowed | NotFound:
+    """Whatever the router would have said (a redirect, too), only these two go out."""
+    exception = request.routing_exception
+    if not isinstance(exception, MethodNotAllowed) or not exception.valid_methods:
+        return NotFound()
+    # Another method has a route here, which may be one that this listener does not have.
+    method = next(iter(exception.valid_methods))
+    routes = current_app.create_url_adapter(request)
+    route, _ = routes.match(method=method, return_rule=True) if routes else (None, None)
+    rule = find(route.rule, method) if route else None
+    return exception if rule and admin == (ADMIN in rule.classes) else NotFound()
 
 
 def _check_origin(request: Request, rule: Rule, who: Principal) -> None:

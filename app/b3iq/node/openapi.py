@@ -9,19 +9,32 @@ from flask import Flask, Response, jsonify
 from pydantic import BaseModel
 
 import b3iq
+from b3iq.credentials import names
+from b3iq.credentials.keys import SCOPES
+from b3iq.node.chat_schema import UNSUPPORTED, ChatRequest
 from b3iq.node.keys import CreatedKey, KeyChange, KeyList, KeyView, NewKey, Rotation
+from b3iq.node.openapi_responses import SCHEMAS, responses
 from b3iq.node.policy import ADMIN, LOCAL_KEY, OWNER, POLICY, SETUP_TOKEN, Rule
 from b3iq.node.profiles import ModelProfileList
-from b3iq.node.receipts import ReceiptList
+from b3iq.node.receipts import ReceiptList, ReceiptQuery
 from b3iq.node.setup import Claim
 
-# The chat request is not among them: its schema accepts more than it can say (one stop
-# string, text parts, neutral values), and docs/api.md lists all of it.
 _REQUESTS: dict[tuple[str, str], type[BaseModel]] = {
     ("/setup/claim", "POST"): Claim,
+    ("/v1/chat/completions", "POST"): ChatRequest,
     ("/admin/keys", "POST"): NewKey,
     ("/admin/keys/<key_id>/rotate", "POST"): Rotation,
     ("/admin/keys/<key_id>/limits", "POST"): KeyChange,
+}
+_QUERIES: dict[tuple[str, str], type[BaseModel]] = {("/v1/receipts", "GET"): ReceiptQuery}
+_TEXT = {"type": "string"}
+# Fields of the pages' forms, besides the CSRF token of a session.
+_FORMS: dict[tuple[str, str], dict[str, Any]] = {
+    ("/login", "POST"): {"owner_name": _TEXT, "password": _TEXT},
+    ("/console/keys", "POST"): {
+        "name": _TEXT | {"minLength": 1, "maxLength": names.LIMIT},
+        "scope": {"type": "array", "items": {"enum": sorted(SCOPES)}, "minItems": 1},
+    },
 }
 _ANSWERS: dict[tuple[str, str], type[BaseModel]] = {
     ("/v1/receipts", "GET"): ReceiptList,
@@ -50,35 +63,69 @@ def describe() -> dict[str, Any]:
         path = _PARAMETER.sub(r"{\1}", rule.path)
         for method in sorted(rule.methods):
             paths.setdefault(path, {})[method.lower()] = _operation(rule, method, schemas)
+    _say_what_chat_takes(schemas)
     return {
         "openapi": "3.1.0",
         "info": {"title": "B3IQ node", "version": b3iq.__version__},
         "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": _security_schemes()},
+        "components": {"schemas": SCHEMAS | schemas, "securitySchemes": _security_schemes()},
     }
 
 
 def _operation(rule: Rule, method: str, schemas: dict[str, Any]) -> dict[str, Any]:
     key = (rule.path, method)
+    body = _body(rule, method, schemas)
     operation: dict[str, Any] = {
         "summary": rule.purpose,
         "security": [] if rule.token_in_body else _security(rule),
-        "responses": {"default": {"description": "See `error` in the answer for a refusal."}},
+        "responses": responses(rule, method, has_body=body is not None),
     }
-    names = _PARAMETER.findall(rule.path)
-    if names:
-        operation["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in names
-        ]
-    if key in _REQUESTS:
-        operation["requestBody"] = {"required": True, "content": _content(_REQUESTS[key], schemas)}
+    if parameters := _parameters(rule, method):
+        operation["parameters"] = parameters
+    if body is not None:
+        operation["requestBody"] = body
     if key in _ANSWERS:
-        operation["responses"]["200"] = {
-            "description": rule.purpose,
-            "content": _content(_ANSWERS[key], schemas),
-        }
+        operation["responses"]["200"]["content"] = _content(_ANSWERS[key], schemas)
     return operation
+
+
+def _parameters(rule: Rule, method: str) -> list[dict[str, Any]]:
+    in_path = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _PARAMETER.findall(rule.path)
+    ]
+    query = _QUERIES.get((rule.path, method))
+    fields = query.model_json_schema()["properties"] if query else {}
+    return in_path + [
+        {"name": name, "in": "query", "schema": form} for name, form in fields.items()
+    ]
+
+
+def _body(rule: Rule, method: str, schemas: dict[str, Any]) -> dict[str, Any] | None:
+    key = (rule.path, method)
+    if key in _REQUESTS:
+        return {"required": True, "content": _content(_REQUESTS[key], schemas)}
+    fields = _FORMS.get(key, {}) | ({"csrf_token": _TEXT} if rule.csrf else {})
+    if not fields:
+        return None
+    form = {"type": "object", "properties": fields, "required": sorted(fields)}
+    return {"content": {"application/x-www-form-urlencoded": {"schema": form}}}
+
+
+def _say_what_chat_takes(schemas: dict[str, Any]) -> None:
+    """Add what validators before the schema's own accept: docs/api.md lists it too."""
+    chat, message = schemas["ChatRequest"]["properties"], schemas["Message"]["properties"]
+    for name, neutral in UNSUPPORTED.items():
+        # 0.0 is 0 in JSON.
+        values = [value for value in neutral if not isinstance(value, float)]
+        chat[name] = {"enum": [*values, None], "description": "Only its neutral value."}
+    chat["stop"]["anyOf"].append({"type": "string"})
+    part = {
+        "type": "object",
+        "required": ["type", "text"],
+        "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
+    }
+    message["content"] = {"anyOf": [message["content"], {"type": "array", "items": part}]}
 
 
 def _security(rule: Rule) -> list[dict[str, list[str]]]:

@@ -78,7 +78,8 @@ def _bearer(rule: Rule, header: str, services: Services) -> Principal:
     scheme, _, text = header.partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthorized
-    text = text.strip()
+    # What HTTP calls white space (RFC 9110 section 5.6.3), and not all that Unicode does.
+    text = text.strip(" \t")
     if text.startswith("b3iq_setup_"):
         return _setup(rule, text, services)
     key = services.keys.authenticate(text)

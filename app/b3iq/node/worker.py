@@ -4,6 +4,7 @@ What differs from `gunicorn.workers.gthread` (27):
 - A request is gathered by the poller (`intake`) and handed to a thread when it is whole.
   gunicorn waits for the first byte only and then reads for as long as the client likes.
 - A thread never reads from a client, and its writes have a deadline.
+- A client that has not read its answers gets no other.
 - Closing lingers in the poller. gunicorn waits up to two seconds for the client's own
   close in the loop that serves everybody.
 - Refusals of what is not HTTP are JSON and quote nothing.
@@ -21,13 +22,12 @@ from concurrent.futures import CancelledError, Future
 from functools import partial
 from typing import Any
 
-from gunicorn.http.errors import InvalidRequestLine
-from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from b3iq import systemd
 from b3iq.node import junk
-from b3iq.node.intake import Intake
+from b3iq.node.connection import unread
+from b3iq.node.intake import GatheredUnreader, Intake
 
 _RECV = 64 * 1024
 # All half-received requests together may hold this much memory.
@@ -35,24 +35,10 @@ _GATHERED_LIMIT = 128 * 1024 * 1024
 # How long a client may take to read what it is sent before the socket's buffers fill again.
 _SEND_S = 30.0
 _LINGER_S = 2.0
+# What a client may have left unread of earlier answers, in bytes, when it asks for another. The
+# socket's buffer takes this and any answer that is open to everybody, so that no write waits.
+_UNREAD_LIMIT = 8 * 1024
 _log = logging.getLogger(__name__)
-
-
-class GatheredUnreader(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
-    """Has what was gathered and reads nothing more: waiting is not a thread's business."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__(sock)
-        self.in_head = True
-
-    def chunk(self, _size_hint: int | None = None) -> bytes:
-        """Refuse: the parser wants more than was gathered as the whole request.
-
-        Raises:
-            InvalidRequestLine: more of the header, so it was given something else than HTTP.
-            TimeoutError: more of the body.
-        """
-        raise InvalidRequestLine("") if self.in_head else TimeoutError
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
@@ -127,14 +113,22 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self._gathered += len(data)
         if intake.add(data):
             self._forget(connection)
-            connection.parser.unreader.unread(bytes(intake.buffer))
-            connection.data_ready = True
-            self.enqueue_req(connection)
+            self._hand_over(connection, intake)
         elif self._gathered > _GATHERED_LIMIT:
             self._refuse(connection, junk.BUSY)
         elif intake.wants_continue:
             intake.wants_continue = False
             junk.send_continue(connection.sock)
+
+    def _hand_over(self, connection: TConn, intake: Intake) -> None:
+        if unread(connection.sock) > _UNREAD_LIMIT:
+            # Whoever asks on and reads no answer would hold a thread with each of them.
+            _log.info("slow_reader_cut")
+            self._linger(connection)
+            return
+        connection.parser.unreader.unread(bytes(intake.buffer))
+        connection.data_ready = True
+        self.enqueue_req(connection)
 
     def _forget(self, connection: TConn) -> None:
         intake = self._intakes.pop(connection)

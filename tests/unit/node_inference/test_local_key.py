@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 
 import pytest
@@ -9,9 +10,10 @@ from click.testing import CliRunner
 from b3iq.cli import local_key
 from b3iq.cli.chat import chat
 from b3iq.cli.main import cli
+from b3iq.credentials import tokens
 from b3iq.errors import UsageError
 
-KEY = "b3iq_local_abc_def"
+KEY = tokens.mint("local").text
 
 
 @pytest.fixture(autouse=True)
@@ -54,12 +56,54 @@ def test_a_missing_key_file_is_named(tmp_path):
         local_key.read(tmp_path / "missing", from_stdin=False)
 
 
-@pytest.mark.parametrize("arguments", [["--api-key", KEY, "hi"], [KEY], ["say", f"x{KEY}"]])
-def test_a_key_given_as_an_argument_is_refused_with_the_reason(arguments):
-    result = CliRunner().invoke(cli, ["chat", *arguments])
+ELSEWHERE = {
+    "as an option of chat": ["chat", "--api-key", "{}", "hi"],
+    "as an option with its value": ["chat", "--api-key={}", "hi"],
+    "before the verb": ["--api-key={}", "chat", "hi"],
+    "as a token of another program": ["chat", "--token", "{}"],
+    "as a message": ["chat", "{}"],
+    "within a message": ["chat", "say", "x{}"],
+    "after a double dash": ["chat", "--", "--key={}"],
+    "as a file": ["chat", "--api-key-file", "{}"],
+    "in an address": ["chat", "--base-url", "http://{}@localhost:8831", "hi"],
+    "as the id of a key": ["keys", "revoke", "{}"],
+    "as the name of a key": ["keys", "create", "{}"],
+    "as a state directory": ["--state", "{}", "status"],
+    "with a verb that is none": ["login", "{}"],
+    "beside a question for help": ["chat", "--help", "{}"],
+}
+
+
+@pytest.mark.parametrize("arguments", ELSEWHERE.values(), ids=ELSEWHERE.keys())
+@pytest.mark.parametrize("spoil", [str, lambda key: key[:-20], lambda key: key + "x"])
+def test_a_key_given_as_an_argument_is_refused_with_the_reason(arguments, spoil):
+    key = spoil(KEY)
+    result = CliRunner().invoke(cli, [word.replace("{}", key) for word in arguments])
     assert result.exit_code == 2
     assert "process listings" in result.output
-    assert KEY not in result.output
+    assert "--api-key-file" in result.output
+    assert "keys list" in result.output
+    assert not [part for part in key.split("_")[2:] if part in result.output]
+
+
+@pytest.mark.parametrize("option", ["--api-key", "--key", "--token", "--password", "--secret"])
+def test_an_option_for_a_secret_is_refused_whatever_its_value(option):
+    for words in ([option, "canary"], [f"{option}=canary"]):
+        result = CliRunner().invoke(cli, ["chat", *words, "hi"])
+        assert result.exit_code == 2
+        assert "process listings" in result.output
+        assert "canary" not in result.output
+
+
+def test_a_refused_key_is_told_to_programs_as_json():
+    result = CliRunner().invoke(cli, ["keys", "revoke", "--json", KEY])
+    assert result.exit_code == 2
+    assert json.loads(result.stderr)["error"]["code"] == "usage"
+
+
+@pytest.mark.parametrize("word", [".secrets/b3iq_local_key", "what is b3iq_local_?", "--", "-key-"])
+def test_what_only_speaks_of_keys_is_no_key(word):
+    local_key.refuse_in_arguments(["chat", word])
 
 
 def test_without_a_key_the_ways_to_give_one_are_named():
