@@ -57,8 +57,9 @@ class ChatOutput:
         }
         self._with_usage = with_usage
         # Encoded once: a text event is on the path of every token.
-        self._before_text, self._after_text = (
-            self._event(self._chunk({"content": "\0"}, None)).decode().split('"\\u0000"')
+        # The last one: a model may be named so, too.
+        self._before_text, _, self._after_text = (
+            self._event(self._chunk({"content": "\0"}, None)).decode().rpartition('"\\u0000"')
         )
 
     def role(self) -> bytes:
