@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from b3iq.credentials.keys import LocalKey
+from b3iq.credentials.sessions import OpenSession
 from b3iq.receipts.record import Receipt, Status
 
 SCOPES = {
@@ -54,6 +55,28 @@ class KeyRow:
             created=moment(key.created_at),
             last_used=moment(key.last_used_at) if key.last_used_at else "never",
             state="revoked" if key.revoked_at else expired,
+        )
+
+
+@dataclass(frozen=True)
+class SessionRow:
+    """A line of the table of sessions; `is_this` is the one that looks at it."""
+
+    id: str
+    browser: str
+    opened: str
+    seen: str
+    is_this: bool
+
+    @classmethod
+    def of(cls, session: OpenSession, this: str) -> SessionRow:
+        """The line of one open session."""
+        return cls(
+            id=session.session_id,
+            browser=session.browser,
+            opened=moment(session.opened_at),
+            seen=moment(session.seen_at),
+            is_this=session.session_id == this,
         )
 
 

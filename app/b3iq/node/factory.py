@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from b3iq.config import NodeConfig
-from b3iq.console import pages
+from b3iq.console import pages, security
 from b3iq.errors import ConfigError
 from b3iq.node import (
     admin,
@@ -19,13 +19,30 @@ from b3iq.node import (
     problems,
     profiles,
     receipts,
+    recovery,
+    sessions,
     setup,
 )
 from b3iq.node.services import build
 from b3iq.paths import Paths
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
-_RESOURCES = (admin, chat, health, keys, metrics, models, openapi, pages, profiles, receipts, setup)
+_RESOURCES = (
+    admin,
+    chat,
+    health,
+    keys,
+    metrics,
+    models,
+    openapi,
+    pages,
+    profiles,
+    receipts,
+    recovery,
+    security,
+    sessions,
+    setup,
+)
 
 
 def create_app(config: NodeConfig, paths: Paths) -> Flask:

@@ -8,6 +8,7 @@ default.
 5. A credential of one of the line's classes is shown (401/403).
 6. A request that changes something comes from the node's own pages or from no browser
    at all, and a session's carries its CSRF token (403).
+7. What a stolen session must not do asks the owner for a fresh proof (403).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import uuid
 from flask import Flask, Request, Response, g, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from b3iq.node import connection
+from b3iq.node import connection, step_up
 from b3iq.node.policy import ADMIN, PUBLIC, Rule, find
 from b3iq.node.principal import Principal, authenticate
 from b3iq.node.problems import HttpError
@@ -57,6 +58,8 @@ def _pass() -> None:
     g.principal = authenticate(rule, request, node)
     if not admin and request.method not in _SAFE:
         _check_origin(request, rule, g.principal)
+    if rule.step_up:
+        step_up.check(request, g.principal, node)
 
 
 def _request_id(request: Request) -> str:

@@ -13,17 +13,22 @@ from b3iq.node.keys import CreatedKey, KeyList, KeyView, NewKey
 from b3iq.node.policy import ADMIN, LOCAL_KEY, OWNER, POLICY, SETUP_TOKEN, Rule
 from b3iq.node.profiles import ModelProfileList
 from b3iq.node.receipts import ReceiptList
+from b3iq.node.sessions import Ended, SessionList
 from b3iq.node.setup import Claim
 
 # The chat request is not among them: its schema accepts more than it can say (one stop
 # string, text parts, neutral values), and docs/api.md lists all of it.
 _REQUESTS: dict[tuple[str, str], type[BaseModel]] = {
     ("/setup/claim", "POST"): Claim,
+    ("/recover/owner", "POST"): Claim,
     ("/admin/keys", "POST"): NewKey,
 }
 _ANSWERS: dict[tuple[str, str], type[BaseModel]] = {
     ("/v1/receipts", "GET"): ReceiptList,
     ("/v1/model-profiles", "GET"): ModelProfileList,
+    ("/admin/sessions", "GET"): SessionList,
+    ("/admin/sessions/<session_id>/revoke", "POST"): Ended,
+    ("/admin/sessions/revoke-all", "POST"): Ended,
     ("/admin/keys", "GET"): KeyList,
     ("/admin/keys", "POST"): CreatedKey,
     ("/admin/keys/<key_id>/revoke", "POST"): KeyView,

@@ -9,8 +9,12 @@ from flask import current_app
 
 from b3iq.config import NodeConfig
 from b3iq.credentials import secret_files
+from b3iq.credentials.account import Account
 from b3iq.credentials.keys import LocalKeys
+from b3iq.credentials.logins import Logins
 from b3iq.credentials.owners import Owners
+from b3iq.credentials.recovery import Recovery
+from b3iq.credentials.second_factor import SecondFactor
 from b3iq.credentials.sessions import Sessions
 from b3iq.credentials.setup_tokens import SetupTokens
 from b3iq.credentials.throttle import LoginThrottle
@@ -35,6 +39,10 @@ class Services:
     setup: SetupTokens
     owners: Owners
     sessions: Sessions
+    second_factor: SecondFactor
+    logins: Logins
+    account: Account
+    recovery: Recovery
     throttle: LoginThrottle
     receipts: ReceiptLog
     engine: EngineClient
@@ -55,6 +63,8 @@ def build(config: NodeConfig, paths: Paths) -> Services:
     streams = StreamSlots(config.stream_limit)
     metrics = Metrics(streams)
     owners = Owners(database)
+    sessions = Sessions(database, pepper)
+    second_factor = SecondFactor(database, pepper)
     receipts = ReceiptLog(database, signer, on_seal=metrics.count_receipt)
     receipts.recover()
     return Services(
@@ -64,7 +74,11 @@ def build(config: NodeConfig, paths: Paths) -> Services:
         keys=LocalKeys(database, pepper),
         setup=SetupTokens(database, pepper, owners),
         owners=owners,
-        sessions=Sessions(database, pepper),
+        sessions=sessions,
+        second_factor=second_factor,
+        logins=Logins(database, pepper, owners, sessions, second_factor),
+        account=Account(database, owners),
+        recovery=Recovery(database, pepper, owners),
         throttle=LoginThrottle(database),
         receipts=receipts,
         engine=EngineClient(paths.engine_socket, config.engine_connect_s),
