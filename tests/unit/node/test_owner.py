@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from b3iq.node.policy import POLICY
 from tests.unit.node.apps import HOST, OWNER, PASSWORD
 
 # Every line of the policy that a session can change something with.
-CHANGES = [rule.path.replace("<key_id>", "000000000000") for rule in POLICY if rule.csrf]
+CHANGES = [re.sub(r"<\w+_id>", "000000000000", rule.path) for rule in POLICY if rule.csrf]
 
 
 def test_a_login_opens_the_console(owner):
