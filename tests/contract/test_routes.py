@@ -117,7 +117,11 @@ def ask(node: Node, rule: Rule, method: str, holder: str) -> int:
     form = {"csrf_token": csrf_token(node)} if holder == "owner" and rule.csrf else {}
     if method == "POST" and rule.form == "page":
         headers["Origin"] = ORIGIN
-    what = {"json": {}} if path.startswith(("/v1/", "/setup/claim", "/recover/owner")) else {"data": form}
+    what = (
+        {"json": {}}
+        if path.startswith(("/v1/", "/setup/claim", "/recover/owner"))
+        else {"data": form}
+    )
     if method == "GET":
         what = {}
     return browser.client.open(path, method=method, headers=headers, **what).status_code
