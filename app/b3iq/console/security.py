@@ -69,7 +69,7 @@ def confirm_second_factor() -> Response:
     """
     factor = services().second_factor
     try:
-        codes = factor.confirm(request.form.get("code", ""))
+        codes = factor.confirm(request.form.get("code", ""), keep=_session().session_id)
     except EnrolmentCodeRefused as refusal:
         return _enrolment(factor.begun(), refusal.status, error=refusal.message)
     _log.info("second_factor_on")

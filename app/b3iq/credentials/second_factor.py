@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from b3iq.credentials import tokens, totp
 from b3iq.credentials.errors import EnrolmentCodeRefused, SecondFactorConflict
 from b3iq.credentials.sealing import Sealer, Unreadable
+from b3iq.credentials.sessions import end_all
 from b3iq.store.clock import Clock, utc_now
 from b3iq.store.database import Database
 from b3iq.store.tables import recovery_code, second_factor
@@ -66,8 +67,10 @@ class SecondFactor:
         with self._database.read() as connection:
             return self._begun(connection)
 
-    def confirm(self, code: str) -> list[str]:
+    def confirm(self, code: str, *, keep: str) -> list[str]:
         """Turn it on; returns the recovery codes, which are nowhere kept.
+
+        Every session but the one to keep is ended: it was opened by a password alone.
 
         Raises:
             EnrolmentCodeRefused: the code does not fit; the secret still waits.
@@ -79,6 +82,7 @@ class SecondFactor:
             if step is None:
                 raise EnrolmentCodeRefused
             connection.execute(update(second_factor).values(confirmed_at=now, last_step=step))
+            end_all(connection, keep=keep)
             return self._new_codes(connection)
 
     def renew_codes(self) -> list[str]:

@@ -24,6 +24,8 @@ ABSOLUTE = timedelta(hours=8)
 PROOF = timedelta(minutes=5)
 # `seen_at` is written at most this often, so that reading a page rarely writes.
 _SEEN_STEP = timedelta(seconds=30)
+# A session of the future is taken for one of a clock that is being set right.
+_SKEW = timedelta(minutes=1)
 _UNKNOWN_BROWSER = "unknown browser"
 
 
@@ -179,6 +181,8 @@ class Sessions:
         return or_(
             session_table.c.seen_at <= now - IDLE,
             session_table.c.opened_at <= now - ABSOLUTE,
+            # A clock that was moved back does not lengthen a session.
+            session_table.c.seen_at > now + _SKEW,
             session_table.c.session_id.is_(None),
         )
 

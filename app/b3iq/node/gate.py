@@ -7,8 +7,8 @@ default.
    only their own routes (404/405).
 5. A credential of one of the line's classes is shown (401/403).
 6. A request that changes something comes from the node's own pages or from no browser
-   at all, and a session's carries its CSRF token (403).
-7. What a stolen session must not do asks the owner for a fresh proof (403).
+   at all, and a session's carries its CSRF token (403). What a stolen session must not do
+   needs a proof of the last five minutes, too (403).
 """
 
 from __future__ import annotations

@@ -190,6 +190,16 @@ def test_all_sessions_are_ended_but_the_one_to_keep(sessions, owner, session):
     assert sessions.revoke_all() == 1
 
 
+def test_a_clock_moved_back_does_not_lengthen_a_session(sessions, owner, clock):
+    """Else a stolen cookie would live for as long as the clock has to catch up."""
+    cookie = sessions.open(owner)
+    clock.forward(days=-300)
+    with pytest.raises(Unauthorized):
+        sessions.authenticate(cookie)
+    fresh = sessions.open(owner)
+    assert sessions.authenticate(fresh)
+
+
 def test_an_ended_session_is_not_listed(sessions, owner, clock):
     sessions.open(owner)
     clock.forward(minutes=15)

@@ -42,26 +42,37 @@ def test_it_is_off_until_one_code_was_shown(factor, database, clock):
     secret = factor.begin()
     assert not factor.state().is_on
     assert not accept(factor, database, code_of(secret, clock))
-    assert len(factor.confirm(code_of(secret, clock))) == 10
+    assert len(factor.confirm(code_of(secret, clock), keep="")) == 10
     assert factor.state().is_on
     assert factor.state().recovery_codes == 10
+
+
+def test_turning_it_on_ends_the_sessions_that_a_password_alone_had_opened(
+    factor, owner, sessions, clock
+):
+    cookie = sessions.open(owner)
+    mine = sessions.authenticate(cookie).session_id
+    for _ in range(2):
+        sessions.open(owner)
+    factor.confirm(code_of(factor.begin(), clock), keep=mine)
+    assert [s.session_id for s in sessions.list()] == [mine]
 
 
 def test_a_wrong_code_leaves_it_off_and_the_secret_waits(factor, clock):
     secret = factor.begin()
     with pytest.raises(EnrolmentCodeRefused):
-        factor.confirm(code_of(secret, clock, steps=5))
+        factor.confirm(code_of(secret, clock, steps=5), keep="")
     assert not factor.state().is_on
     assert factor.begun() == secret
-    factor.confirm(code_of(secret, clock))
+    factor.confirm(code_of(secret, clock), keep="")
 
 
 def test_beginning_again_voids_the_secret_before(factor, clock):
     first = factor.begin()
     second = factor.begin()
     with pytest.raises(EnrolmentCodeRefused):
-        factor.confirm(code_of(first, clock))
-    factor.confirm(code_of(second, clock))
+        factor.confirm(code_of(first, clock), keep="")
+    factor.confirm(code_of(second, clock), keep="")
 
 
 def test_what_is_on_is_not_replaced_in_silence(factor, enrolled, database, clock):
@@ -70,12 +81,12 @@ def test_what_is_on_is_not_replaced_in_silence(factor, enrolled, database, clock
     with pytest.raises(SecondFactorConflict):
         factor.begin()
     with pytest.raises(SecondFactorConflict):
-        factor.confirm(code_of(secret, clock))
+        factor.confirm(code_of(secret, clock), keep="")
     assert accept(factor, database, code_of(secret, clock))
 
 
 def test_nothing_begun_is_nothing_to_confirm(factor):
-    for ask in (factor.begun, lambda: factor.confirm("123456"), factor.renew_codes):
+    for ask in (factor.begun, lambda: factor.confirm("123456", keep=""), factor.renew_codes):
         with pytest.raises(SecondFactorConflict):
             ask()
 
@@ -89,7 +100,7 @@ def test_a_code_works_once(factor, enrolled, database, clock):
 def test_the_code_that_turned_it_on_opens_nothing_more(factor, database, clock):
     secret = factor.begin()
     code = code_of(secret, clock)
-    factor.confirm(code)
+    factor.confirm(code, keep="")
     assert not accept(factor, database, code)
 
 
