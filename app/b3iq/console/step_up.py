@@ -30,27 +30,27 @@ class Action:
 # By route, and nothing else: no address, no field and no word on this page comes from a link.
 # A contract test holds it equal to the lines of the policy that need a proof.
 ACTIONS = {
-    "/console/keys": Action("A new local key is made.", "Make the key", ("name", "scope")),
-    "/console/keys/<key_id>/revoke": Action("A local key is revoked.", "Revoke the key"),
-    "/console/sessions/<session_id>/revoke": Action("A session is ended.", "End the session"),
+    "/console/keys": Action("This makes a local key.", "Make the key", ("name", "scope")),
+    "/console/keys/<key_id>/revoke": Action("This revokes a local key.", "Revoke the key"),
+    "/console/sessions/<session_id>/revoke": Action("This ends a session.", "End the session"),
     "/console/sessions/revoke-others": Action(
-        "Every session but this one is ended.", "End the other sessions"
+        "This ends every session but this one.", "End the other sessions"
     ),
-    "/console/second-factor": Action("A second factor is set up.", "Set it up"),
+    "/console/second-factor": Action("This sets up a second factor.", "Set it up"),
     "/console/second-factor/confirm": Action(
-        "The second factor is turned on.", "Turn it on", ("code",)
+        "This turns the second factor on.", "Turn it on", ("code",)
     ),
     "/console/second-factor/codes": Action(
-        "New recovery codes are made; the old ones stop working.", "Make new codes"
+        "This makes new recovery codes; the old ones stop working.", "Make new codes"
     ),
-    "/console/second-factor/off": Action("The second factor is turned off.", "Turn it off"),
+    "/console/second-factor/off": Action("This turns the second factor off.", "Turn it off"),
     "/console/name": Action(
-        "Your name is changed, and every other session is ended.",
+        "This changes your name and ends every other session.",
         "Change the name",
         ("owner_name",),
     ),
     "/console/password": Action(
-        "Your password is changed, and every other session is ended.",
+        "This changes your password and ends every other session.",
         "Change the password",
         asked=(
             ("new_password", "New password"),
