@@ -110,8 +110,8 @@ def test_from_the_enrolment_to_a_login_with_a_code_a_proof_and_an_ended_session(
     assert accessibility_faults(page) == []
     prove(page, owner, "End the session", pyotp.TOTP(secret).now())
     expect(page.get_by_role("status")).to_have_text("The session is ended.")
-    page.get_by_role("button", name="End all other sessions").click()
-    expect(page.get_by_role("status")).to_have_text("Every other session is ended.")
+    # The other was the only one left: turning the factor on had ended those before.
+    expect(page.get_by_role("button", name="End all other sessions")).to_have_count(0)
     other.pages[0].goto("/console/")
     other.pages[0].wait_for_url("**/login*")
     other.close()
