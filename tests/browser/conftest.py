@@ -20,12 +20,18 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from sqlalchemy import Executable, delete, update
 
+from b3iq.paths import Paths
+from b3iq.store.clock import utc_now
+from b3iq.store.database import Database
+from b3iq.store.tables import second_factor, session
 from tests.integration.openai.served import serving
 from tests.unit.engine.tiny_model import build
 
@@ -53,14 +59,44 @@ class Node:
 
     base_url: str
     setup_url_command: str
+    # Of a development node alone.
+    state: Path | None = None
 
     def setup_url(self) -> str:
         """A fresh setup link, at the address by which this machine reaches the node."""
-        command = shlex.split(self.setup_url_command)
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        link = re.search(r"https?://\S+?/setup/#token=[\w.~-]+", done.stdout)
-        assert link, "the command printed no setup link"
-        return f"{self.base_url}/setup/#{urlsplit(link.group()).fragment}"
+        return self._link(self.setup_url_command, "setup")
+
+    def recovery_url(self) -> str:
+        """A fresh recovery link, likewise."""
+        return self._link(self.setup_url_command.replace("setup-url", "recover-owner"), "recover")
+
+    def _link(self, command: str, page: str) -> str:
+        done = subprocess.run(shlex.split(command), check=True, capture_output=True, text=True)
+        link = re.search(rf"https?://\S+?/{page}/#token=[\w.~-]+", done.stdout)
+        assert link, "the command printed no link"
+        return f"{self.base_url}/{page}/#{urlsplit(link.group()).fragment}"
+
+    def let_time_pass(self) -> None:
+        """Six minutes later, as far as proofs and used codes are concerned."""
+        earlier = utc_now() - timedelta(minutes=6)
+        used = second_factor.c.last_step
+        self._write(
+            update(session).values(proved_at=earlier),
+            update(second_factor).values(last_step=used - 12),
+        )
+
+    def forget_second_factor(self) -> None:
+        """Whatever became of a test, the next ones log in with a password."""
+        self._write(delete(second_factor))
+
+    def _write(self, *statements: Executable) -> None:
+        if self.state is None:
+            pytest.skip("only the database of a development node can be changed from outside")
+        database = Database(Paths.under(self.state).database)
+        with database.write() as connection:
+            for statement in statements:
+                connection.execute(statement)
+        database.close()
 
 
 @dataclass
@@ -108,7 +144,7 @@ def node() -> Iterator[Node]:
         with serving(Path(directory) / "state", model, with_key=False) as served:
             b3iq = Path(sys.executable).with_name("b3iq")
             command = f"{b3iq} --state {served.state} setup-url"
-            yield Node(f"http://localhost:{served.port}", command)
+            yield Node(f"http://localhost:{served.port}", command, served.state)
 
 
 @pytest.fixture(scope="session")

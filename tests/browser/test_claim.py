@@ -45,7 +45,7 @@ def test_opened_without_a_token_the_setup_asks_for_the_link(unclaimed, page):
 def test_each_mistake_is_named_beside_its_field_and_nothing_is_sent(unclaimed, page, watch):
     page.goto("/setup/")
     claim(page, " ", "short", "other")
-    expect(page.locator("#setup-link-error")).to_contain_text("Paste the whole setup link")
+    expect(page.locator("#setup-link-error")).to_contain_text("Paste the whole link")
     expect(page.locator("#owner-name-error")).to_have_text("Choose a name.")
     expect(page.locator("#password-error")).to_have_text("Use at least 12 characters.")
     expect(page.locator("#password-again-error")).to_contain_text("not the same")

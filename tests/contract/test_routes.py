@@ -85,7 +85,7 @@ def test_the_architecture_of_access_is_closed():
         assert rule.classes == {ADMIN} or ADMIN not in rule.classes
         assert rule.classes == {PUBLIC} or PUBLIC not in rule.classes
         if PUBLIC in rule.classes and "POST" in rule.methods:
-            assert rule.path == "/login"
+            assert rule.path in {"/login", "/login/code"}
         if LOCAL_KEY in rule.classes:
             assert rule.scope in {"inference", "metrics"}
 
@@ -100,9 +100,14 @@ def test_no_module_registers_a_route_around_the_factory():
             assert path.name == "factory.py" or not re.search(r"\bFlask\(", text), path
 
 
+def address(rule: Rule) -> str:
+    """An address of the route, of nothing that exists but a static file."""
+    return re.sub(r"<\w+_id>", "000000000000", rule.path).replace("<path:filename>", "base.css")
+
+
 def ask(node: Node, rule: Rule, method: str, holder: str) -> int:
     """One request of one holder; forms carry what the owner's pages would send."""
-    path = rule.path.replace("<key_id>", "000000000000").replace("<path:filename>", "base.css")
+    path = address(rule)
     headers = dict(HOST)
     browser = node.browser()
     if holder == "owner":
@@ -112,7 +117,11 @@ def ask(node: Node, rule: Rule, method: str, holder: str) -> int:
     form = {"csrf_token": csrf_token(node)} if holder == "owner" and rule.csrf else {}
     if method == "POST" and rule.form == "page":
         headers["Origin"] = ORIGIN
-    what = {"json": {}} if path.startswith(("/v1/", "/setup/claim")) else {"data": form}
+    what = (
+        {"json": {}}
+        if path.startswith(("/v1/", "/setup/claim", "/recover/owner"))
+        else {"data": form}
+    )
     if method == "GET":
         what = {}
     return browser.client.open(path, method=method, headers=headers, **what).status_code
@@ -170,6 +179,7 @@ def test_a_claimed_node_answers_each_class_as_listed(claimed, rule, method, hold
         # The views' own: wrong login 401, setup over 404, no such key 404.
         own = {
             "/login": {401},
+            "/login/code": {401},
             "/setup/": {404},
             "/setup/claim": {400},
             "/console/keys/<key_id>": {404},
@@ -185,7 +195,7 @@ def test_an_unclaimed_node_answers_each_class_as_listed(unclaimed, rule, method,
     status = ask(unclaimed, rule, method, holder)
     refusals = expected(rule, holder, is_claimed=False)
     if refusals is None:
-        own = {"/login": {401}, "/setup/claim": {400}}.get(rule.path, set())
+        own = {"/login": {401}, "/login/code": {401}}.get(rule.path, set())
         assert status not in GATE - own
     else:
         assert status in refusals
@@ -193,17 +203,18 @@ def test_an_unclaimed_node_answers_each_class_as_listed(unclaimed, rule, method,
 
 @pytest.mark.parametrize(("rule", "method"), LINES, ids=named)
 def test_the_administrators_socket_answers_its_own_lines_only(claimed, rule, method):
-    path = rule.path.replace("<key_id>", "000000000000").replace("<path:filename>", "base.css")
+    path = address(rule)
     answer = claimed.admin(path, method, json={} if method == "POST" else None)
     if ADMIN not in rule.classes:
         assert answer.status_code == 404
         return
     reached = answer.status_code not in GATE
-    # Past the gate these views find no key, and a node that is claimed already.
+    # Past the gate these views find no key, no session, and a node that is claimed already.
     code = (answer.get_json().get("error") or {}).get("code")
     assert reached or (path, code) in {
         ("/admin/keys/000000000000/revoke", "key_not_found"),
         ("/admin/keys/000000000000/rotate", "key_not_found"),
         ("/admin/keys/000000000000/limits", "key_not_found"),
+        ("/admin/sessions/000000000000/revoke", "session_not_found"),
         ("/admin/setup-token", "not_found"),
     }

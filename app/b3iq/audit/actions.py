@@ -22,11 +22,24 @@ Action = Literal[
     "login_throttled",
     "logout",
     "node_claimed",
+    "owner_recovered",
+    "owner_renamed",
+    "password_changed",
+    "proof_refused",
+    "recovery_codes_renewed",
+    "recovery_refused",
+    "recovery_token_minted",
+    "second_factor_disabled",
+    "second_factor_enabled",
+    "session_revoked",
+    "sessions_revoked",
     "setup_claim_refused",
     "setup_token_minted",
 ]
 # `day_count`: how often this was refused to this client on this day (UTC), this time included.
-Refusal = Literal["login_refused", "login_throttled", "setup_claim_refused"]
+Refusal = Literal[
+    "login_refused", "login_throttled", "proof_refused", "recovery_refused", "setup_claim_refused"
+]
 
 DETAILS: dict[Action, frozenset[str]] = {
     "audit_log_accepted": frozenset({"fault", "checkpoint_size"}),
@@ -39,6 +52,17 @@ DETAILS: dict[Action, frozenset[str]] = {
     "login_throttled": frozenset({"day_count"}),
     "logout": frozenset(),
     "node_claimed": frozenset(),
+    "owner_recovered": frozenset({"sessions_ended"}),
+    "owner_renamed": frozenset({"sessions_ended"}),
+    "password_changed": frozenset({"sessions_ended"}),
+    "proof_refused": frozenset({"day_count"}),
+    "recovery_codes_renewed": frozenset(),
+    "recovery_refused": frozenset({"day_count"}),
+    "recovery_token_minted": frozenset({"expires_at"}),
+    "second_factor_disabled": frozenset(),
+    "second_factor_enabled": frozenset({"sessions_ended"}),
+    "session_revoked": frozenset(),
+    "sessions_revoked": frozenset({"sessions_ended"}),
     "setup_claim_refused": frozenset({"day_count"}),
     "setup_token_minted": frozenset({"expires_at"}),
 }

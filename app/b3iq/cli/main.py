@@ -21,7 +21,12 @@ VERBS = {
     "doctor": ("b3iq.cli.doctor:doctor", "Examine the node and say what to do."),
     "keys": ("b3iq.cli.keys:keys", "Create, list, limit, rotate and revoke local keys."),
     "receipts": ("b3iq.cli.receipts:receipts", "List and verify signed receipts."),
+    "recover-owner": (
+        "b3iq.cli.recover_owner:recover_owner",
+        "Make the link that recovers a lost owner.",
+    ),
     "serve": ("b3iq.cli.serve:serve", "Run node and engine in the foreground."),
+    "sessions": ("b3iq.cli.sessions:sessions", "List and end the owner's sessions."),
     "setup-url": ("b3iq.cli.setup_url:setup_url", "Make the link that claims the node."),
     "status": ("b3iq.cli.status:status", "Show what the node is doing."),
 }

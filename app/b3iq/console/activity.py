@@ -31,6 +31,17 @@ _WHAT: dict[Action, str] = {
     "login_throttled": "Login made to wait",
     "logout": "Logged out",
     "node_claimed": "Claimed the node",
+    "owner_recovered": "Recovered the owner",
+    "owner_renamed": "Changed the owner's name",
+    "password_changed": "Changed the password",
+    "proof_refused": "Password or code refused",
+    "recovery_codes_renewed": "Made new recovery codes",
+    "recovery_refused": "Recovery refused",
+    "recovery_token_minted": "Made a recovery link",
+    "second_factor_disabled": "Second factor turned off",
+    "second_factor_enabled": "Second factor turned on",
+    "session_revoked": "Ended a session",
+    "sessions_revoked": "Ended other sessions",
     "setup_claim_refused": "Claim refused",
     "setup_token_minted": "Made a setup link",
 }
@@ -38,6 +49,9 @@ _BADGES: dict[Action, str] = {
     "audit_log_accepted": "badge-danger",
     "login_refused": "badge-warn",
     "login_throttled": "badge-warn",
+    "owner_recovered": "badge-warn",
+    "proof_refused": "badge-warn",
+    "recovery_refused": "badge-warn",
     "setup_claim_refused": "badge-warn",
 }
 _PLACES = {"local": "this machine", "loopback": "this machine", "others": "several places"}

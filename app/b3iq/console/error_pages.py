@@ -6,12 +6,22 @@ from dataclasses import dataclass
 
 from flask import Response, request
 
+from b3iq.console import step_up
 from b3iq.console.notices import NOTICES, Notice
 from b3iq.console.render import page, see_other
+from b3iq.credentials.errors import ProofNeeded
 from b3iq.errors import B3iqError
 
 # What programs ask for; they get JSON whatever they say they accept.
-_FOR_PROGRAMS = ("/v1/", "/admin/", "/setup/claim", "/metrics", "/health", "/openapi.json")
+_FOR_PROGRAMS = (
+    "/v1/",
+    "/admin/",
+    "/setup/claim",
+    "/recover/owner",
+    "/metrics",
+    "/health",
+    "/openapi.json",
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,8 @@ def error_page(error: B3iqError, *, had_session: bool) -> Response:
         error: what happened; its detail and remedy are written for the reader.
         had_session: the browser sent a session cookie (which has ended, if this is a 401).
     """
+    if isinstance(error, ProofNeeded):
+        return step_up.ask(error)
     if error.status == 401:
         return _login_again(had_session=had_session)
     title, detail = _WORDS.get(error.status, (error.title, error.message))

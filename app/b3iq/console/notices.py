@@ -16,6 +16,12 @@ class Notice:
 NOTICES = {
     "key-limited": Notice("The limits of the key are changed."),
     "key-revoked": Notice("The key is revoked."),
+    "session-ended-here": Notice("The session is ended."),
+    "sessions-ended": Notice("Every other session is ended."),
+    "second-factor-on": Notice("The second factor is on. Your next login asks for a code."),
+    "second-factor-off": Notice("The second factor is off.", "notice-warn"),
+    "name-changed": Notice("Your name is changed. Every other session is ended."),
+    "password-changed": Notice("Your password is changed. Every other session is ended."),
     "logged-out": Notice("You are logged out."),
     "session-ended": Notice("Your session has ended. Log in again.", "notice-warn"),
 }

@@ -7,8 +7,8 @@ from flask import Flask, Response, request
 from b3iq.console import dashboard, key_page
 from b3iq.console.assets import static_file
 from b3iq.console.notices import Notice, notice_of
-from b3iq.console.render import harden, page, see_other
-from b3iq.credentials.errors import LoginRefused, TooManyAttempts
+from b3iq.console.render import harden, page, see_other, with_retry_after
+from b3iq.credentials.errors import ChallengeOver, CodeRefused, LoginRefused, TooManyAttempts
 from b3iq.credentials.passwords import MINIMUM
 from b3iq.node import owner
 from b3iq.node.services import services
@@ -28,6 +28,13 @@ def setup() -> Response:
     return page("setup.html", password_length=MINIMUM)
 
 
+def recover() -> Response:
+    """GET /recover/: where a recovery link leads; an unclaimed node has nothing to recover."""
+    if not services().owners.is_claimed():
+        return see_other("/setup/")
+    return page("recover.html", password_length=MINIMUM)
+
+
 def show_login() -> Response:
     """GET /login."""
     if not services().owners.is_claimed():
@@ -36,17 +43,29 @@ def show_login() -> Response:
 
 
 def log_in() -> Response:
-    """POST /login: the console, or the form again with what was wrong."""
+    """POST /login: the console, the page that asks for a code, or the form again."""
     name = request.form.get("owner_name", "")
     response = see_other("/console/")
     try:
-        owner.log_in(name, request.form.get("password", ""), response)
-    except LoginRefused as refusal:
-        return _login(refusal.status, error=refusal.detail, owner_name=name)
-    except TooManyAttempts as refusal:
-        answer = _login(refusal.status, error=refusal.message, owner_name=name)
-        answer.headers["retry-after"] = str(refusal.retry_after_s)
-        return answer
+        needed = owner.log_in(name, request.form.get("password", ""), response)
+    except (LoginRefused, TooManyAttempts) as refusal:
+        return with_retry_after(
+            _login(refusal.status, error=_words(refusal), owner_name=name), refusal
+        )
+    return response if needed is None else _login_code(needed.challenge)
+
+
+def log_in_with_code() -> Response:
+    """POST /login/code: the console, or the page again with what was wrong."""
+    challenge = request.form.get("challenge", "")
+    response = see_other("/console/")
+    try:
+        owner.log_in_with_code(challenge, request.form.get("code", ""), response)
+    except (CodeRefused, TooManyAttempts) as refusal:
+        answer = _login_code(challenge, refusal.status, error=refusal.message)
+        return with_retry_after(answer, refusal)
+    except (ChallengeOver, LoginRefused) as refusal:
+        return _login(refusal.status, error=refusal.message)
     return response
 
 
@@ -63,6 +82,8 @@ def register(app: Flask) -> None:
     app.add_url_rule("/setup/", methods=["GET"], view_func=setup)
     app.add_url_rule("/login", methods=["GET"], view_func=show_login)
     app.add_url_rule("/login", methods=["POST"], view_func=log_in)
+    app.add_url_rule("/login/code", methods=["POST"], view_func=log_in_with_code)
+    app.add_url_rule("/recover/", methods=["GET"], view_func=recover)
     app.add_url_rule("/logout", methods=["POST"], view_func=log_out)
     app.add_url_rule("/console/", methods=["GET"], view_func=dashboard.console)
     app.add_url_rule("/console/keys", methods=["POST"], view_func=dashboard.create_key)
@@ -78,6 +99,14 @@ def register(app: Flask) -> None:
     )
     app.add_url_rule("/static/<path:filename>", methods=["GET"], view_func=static_file)
     app.after_request(harden)
+
+
+def _login_code(challenge: str, status: int = 200, *, error: str = "") -> Response:
+    return page("login_code.html", status, challenge=challenge, error=error)
+
+
+def _words(refusal: LoginRefused | TooManyAttempts) -> str:
+    return refusal.detail if isinstance(refusal, LoginRefused) else refusal.message
 
 
 def _login(

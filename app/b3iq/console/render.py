@@ -8,6 +8,7 @@ from flask import Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from b3iq.console.assets import static_url
+from b3iq.errors import B3iqError
 
 # Nothing but this node's own files, no inline script or style, no frame around it
 # (CSP level 3, W3C). A page that needs more must change this line and its test.
@@ -56,6 +57,13 @@ def page(template: str, status: int = 200, **context: object) -> Response:
     )
     response = Response(body, status=status, content_type="text/html; charset=utf-8")
     response.headers["cache-control"] = "no-store"
+    return response
+
+
+def with_retry_after(response: Response, error: B3iqError) -> Response:
+    """Say when to try again, if the error knows."""
+    if error.retry_after_s is not None:
+        response.headers["retry-after"] = str(error.retry_after_s)
     return response
 
 

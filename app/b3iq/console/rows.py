@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from b3iq.credentials.keys import LocalKey
 from b3iq.credentials.limits import KeyLimits
+from b3iq.credentials.sessions import OpenSession
 from b3iq.receipts.record import Receipt, Status
 
 SCOPES = {
@@ -83,6 +84,28 @@ class KeyRow:
             previous_until=moment(key.previous_until)
             if key.previous_until and now < key.previous_until
             else "",
+        )
+
+
+@dataclass(frozen=True)
+class SessionRow:
+    """A line of the table of sessions; `is_this` is the one that looks at it."""
+
+    id: str
+    browser: str
+    opened: str
+    seen: str
+    is_this: bool
+
+    @classmethod
+    def of(cls, session: OpenSession, this: str) -> SessionRow:
+        """The line of one open session."""
+        return cls(
+            id=session.session_id,
+            browser=session.browser,
+            opened=moment(session.opened_at),
+            seen=moment(session.seen_at),
+            is_this=session.session_id == this,
         )
 
 

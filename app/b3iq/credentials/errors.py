@@ -41,15 +41,113 @@ class LoginRefused(B3iqError):
         super().__init__("The name or the password is wrong.", remedy="Check both and try again.")
 
 
-class SetupTokenRefused(B3iqError):
-    """A setup token that is wrong, used, replaced or expired; which is not said."""
+class CodeRefused(B3iqError):
+    """Wrong name, password or code; which of them is not said."""
 
     code = "unauthorized"
-    title = "The setup link is not valid"
+    title = "The name, the password or the code is wrong"
     status = 401
 
-    def __init__(self, detail: str = "The setup link is used, expired or wrong.") -> None:
-        super().__init__(detail, remedy="Make a new one with `b3iq setup-url`.")
+    def __init__(self) -> None:
+        super().__init__(
+            "The name, the password or the code is wrong.",
+            remedy="Each code works once: wait for the next one, or start again.",
+        )
+
+
+class ChallengeOver(B3iqError):
+    """The login took longer than its challenge lives, or its password was changed."""
+
+    code = "unauthorized"
+    title = "The login took too long"
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("This login is over.", remedy="Start again.")
+
+
+class EnrolmentCodeRefused(B3iqError):
+    """A code that does not fit the second factor that is being set up."""
+
+    code = "code_refused"
+    title = "The code is wrong"
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This is not the code that the app shows now.",
+            remedy="Check the clock of the phone, then type the code that it shows next.",
+        )
+
+
+class SecondFactorConflict(B3iqError):
+    """The second factor is on already, off already, or was never begun."""
+
+    code = "second_factor_conflict"
+    title = "The second factor is not in that state"
+    status = 409
+
+
+class ProofNeeded(B3iqError):
+    """The owner must show who they are, again, before this; it carries what the page needs."""
+
+    code = "step_up_required"
+    title = "Confirm that it is you"
+    status = 403
+
+    def __init__(
+        self,
+        csrf_token: str,
+        *,
+        owner_name: str,
+        with_code: bool,
+        refusal: B3iqError | None = None,
+    ) -> None:
+        super().__init__(
+            "This needs a proof, not older than 5 minutes, that you are the owner.",
+            remedy="Do it in the console, which asks for your password.",
+        )
+        self.csrf_token = csrf_token
+        self.owner_name = owner_name
+        self.with_code = with_code
+        self.refusal = refusal
+        if refusal is not None and refusal.retry_after_s is not None:
+            self.status, self.retry_after_s = refusal.status, refusal.retry_after_s
+
+
+class UnknownSession(B3iqError):
+    """No open session has this id."""
+
+    code = "session_not_found"
+    title = "There is no such session"
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("No open session has this id.", remedy="See `b3iq sessions list`.")
+
+
+class SetupTokenRefused(B3iqError):
+    """A setup or recovery token that is wrong, used, replaced or expired; which is not said."""
+
+    code = "unauthorized"
+    title = "The link is not valid"
+    status = 401
+
+    def __init__(
+        self, detail: str = "The setup link is used, expired or wrong.", *, verb: str = "setup-url"
+    ) -> None:
+        super().__init__(detail, remedy=f"Make a new one with `b3iq {verb}`.")
+
+
+class NotClaimed(B3iqError):
+    """There is no owner to recover."""
+
+    code = "not_claimed"
+    title = "The node has no owner yet"
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__("This node has no owner yet.", remedy="Claim it: `b3iq setup-url`.")
 
 
 class AlreadyClaimed(B3iqError):
@@ -60,7 +158,9 @@ class AlreadyClaimed(B3iqError):
     status = 404
 
     def __init__(self) -> None:
-        super().__init__("This node has an owner.", remedy="Log in.")
+        super().__init__(
+            "This node has an owner.", remedy="Log in; if that is lost, `b3iq recover-owner`."
+        )
 
 
 class InsufficientScope(B3iqError):

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from b3iq.credentials import names
 from b3iq.credentials.errors import AlreadyClaimed, InvalidName, LoginRefused
 from b3iq.credentials.passwords import Passwords
 from b3iq.store.clock import Clock, utc_now
 from b3iq.store.database import Database
+from b3iq.store.tables import login_challenge
 from b3iq.store.tables import owner as owner_table
 
 
 @dataclass(frozen=True)
 class Owner:
-    """The account, without its password."""
+    """The account, without its password; `generation` counts the changes of that."""
 
     owner_id: int
     name: str
+    generation: int = 1
 
 
 class Owners:
@@ -52,7 +54,7 @@ class Owners:
         encoded = row.password_hash if row is not None and known else None
         if not self.passwords.verify(encoded, password) or row is None:
             raise LoginRefused
-        return Owner(row.id, row.name)
+        return Owner(row.id, row.name, row.generation)
 
     def add(self, connection: Connection, name: str, password_hash: str) -> Owner:
         """Make the owner inside the caller's write transaction.
@@ -68,6 +70,25 @@ class Owners:
             )
         )
         return Owner(1, name)
+
+
+def load(connection: Connection) -> Owner | None:
+    """The owner, if there is one, as this transaction sees it."""
+    row = connection.execute(select(owner_table)).one_or_none()
+    return None if row is None else Owner(row.id, row.name, row.generation)
+
+
+def replace_password(connection: Connection, password_hash: str) -> None:
+    """Set another password inside the caller's write transaction.
+
+    Logins that began with the one before are void, whichever step they are at.
+    """
+    connection.execute(
+        update(owner_table).values(
+            password_hash=password_hash, generation=owner_table.c.generation + 1
+        )
+    )
+    connection.execute(delete(login_challenge))
 
 
 def claimed(connection: Connection) -> bool:

@@ -1,5 +1,6 @@
 """The setup token: opens the claim of an unclaimed node, once, for an hour.
 
+A node that has its owner redeems the same token for a recovery (`b3iq.credentials.recovery`).
 Only the administrator of the machine gets one (`b3iq setup-url`, over the admin
 socket). It travels in a URL fragment and in a request body, which no log sees.
 """
@@ -48,22 +49,12 @@ class SetupTokens:
             AlreadyClaimed: the node has an owner.
             DiskRefused: it cannot be recorded; the one before still holds.
         """
-        token = tokens.mint("setup")
-        now = self._clock()
         with self._database.write() as connection:
             if claimed(connection):
                 raise AlreadyClaimed
-            connection.execute(delete(setup_token))
-            connection.execute(
-                insert(setup_token).values(
-                    id=1,
-                    digest=tokens.digest(self._pepper, token.text),
-                    minted_at=now,
-                    expires_at=now + LIFE,
-                )
-            )
-            self._audit.append(connection, "setup_token_minted", expires_at=timestamp(now + LIFE))
-        return token.text, now + LIFE
+            token, expires_at = put(connection, self._pepper, self._clock())
+            self._audit.append(connection, "setup_token_minted", expires_at=timestamp(expires_at))
+        return token, expires_at
 
     def check(self, token: str) -> None:
         """Accept the token without using it up: the wizard reads with it before the claim.
@@ -98,14 +89,36 @@ class SetupTokens:
         if claimed(connection):
             raise AlreadyClaimed
         try:
-            token = tokens.parse(text)
+            tokens.parse(text)
         except Unauthorized:
             raise SetupTokenRefused("The setup link is incomplete or mistyped.") from None
-        row = connection.execute(select(setup_token)).one_or_none()
-        if row is None or token.kind != "setup":
+        if not is_good(connection, self._pepper, text, self._clock()):
             raise SetupTokenRefused
-        if not tokens.matches(self._pepper, text, row.digest):
-            raise SetupTokenRefused
-        # A clock set back does not lengthen the life of a token.
-        if not row.minted_at <= self._clock() < row.expires_at:
-            raise SetupTokenRefused
+
+
+def put(connection: Connection, pepper: bytes, now: datetime) -> tuple[str, datetime]:
+    """A new token in place of the one before, in the caller's write transaction."""
+    token = tokens.mint("setup")
+    connection.execute(delete(setup_token))
+    connection.execute(
+        insert(setup_token).values(
+            id=1,
+            digest=tokens.digest(pepper, token.text),
+            minted_at=now,
+            expires_at=now + LIFE,
+        )
+    )
+    return token.text, now + LIFE
+
+
+def is_good(connection: Connection, pepper: bytes, text: str, now: datetime) -> bool:
+    """Whether this is the one token that holds now, as this transaction sees it."""
+    try:
+        kind = tokens.parse(text).kind
+    except Unauthorized:
+        return False
+    row = connection.execute(select(setup_token)).one_or_none()
+    if row is None or kind != "setup" or not tokens.matches(pepper, text, row.digest):
+        return False
+    # A clock set back does not lengthen the life of a token.
+    return bool(row.minted_at <= now < row.expires_at)

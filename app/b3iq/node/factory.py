@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from b3iq.config import NodeConfig
-from b3iq.console import pages
+from b3iq.console import pages, security
 from b3iq.errors import ConfigError
 from b3iq.node import (
     admin,
@@ -20,6 +20,8 @@ from b3iq.node import (
     problems,
     profiles,
     receipts,
+    recovery,
+    sessions,
     setup,
 )
 from b3iq.node.services import build
@@ -38,6 +40,9 @@ _RESOURCES = (
     pages,
     profiles,
     receipts,
+    recovery,
+    security,
+    sessions,
     setup,
 )
 

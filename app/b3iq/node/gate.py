@@ -8,7 +8,8 @@ default.
 5. A credential of one of the line's classes is shown (401/403), and a local key's own limits
    let it in (403/429).
 6. A request that changes something comes from the node's own pages or from no browser
-   at all, and a session's carries its CSRF token (403).
+   at all, and a session's carries its CSRF token (403). What a stolen session must not do
+   needs a proof of the last five minutes, too (403).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import uuid
 from flask import Flask, Request, Response, current_app, g, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from b3iq.node import connection, limits
+from b3iq.node import connection, limits, step_up
 from b3iq.node.policy import ADMIN, PUBLIC, Rule, find
 from b3iq.node.principal import Principal, authenticate
 from b3iq.node.problems import HttpError
@@ -62,6 +63,8 @@ def _pass() -> None:
             limits.admit(g.principal.key, node)
     if not admin and request.method not in _SAFE:
         _check_origin(request, rule, g.principal)
+    if rule.step_up:
+        step_up.check(request, g.principal, node)
 
 
 def _request_id(request: Request) -> str:

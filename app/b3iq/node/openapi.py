@@ -17,11 +17,13 @@ from b3iq.node.openapi_responses import SCHEMAS, responses
 from b3iq.node.policy import ADMIN, LOCAL_KEY, OWNER, POLICY, SETUP_TOKEN, Rule
 from b3iq.node.profiles import ModelProfileList
 from b3iq.node.receipts import ReceiptList, ReceiptQuery
+from b3iq.node.sessions import Ended, SessionList
 from b3iq.node.setup import Claim
 
 _REQUESTS: dict[tuple[str, str], type[BaseModel]] = {
     ("/setup/claim", "POST"): Claim,
     ("/v1/chat/completions", "POST"): ChatRequest,
+    ("/recover/owner", "POST"): Claim,
     ("/admin/keys", "POST"): NewKey,
     ("/admin/keys/<key_id>/rotate", "POST"): Rotation,
     ("/admin/keys/<key_id>/limits", "POST"): KeyChange,
@@ -39,6 +41,9 @@ _FORMS: dict[tuple[str, str], dict[str, Any]] = {
 _ANSWERS: dict[tuple[str, str], type[BaseModel]] = {
     ("/v1/receipts", "GET"): ReceiptList,
     ("/v1/model-profiles", "GET"): ModelProfileList,
+    ("/admin/sessions", "GET"): SessionList,
+    ("/admin/sessions/<session_id>/revoke", "POST"): Ended,
+    ("/admin/sessions/revoke-all", "POST"): Ended,
     ("/admin/keys", "GET"): KeyList,
     ("/admin/keys", "POST"): CreatedKey,
     ("/admin/keys/<key_id>/revoke", "POST"): KeyView,

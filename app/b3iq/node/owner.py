@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from flask import request
 from werkzeug.wrappers import Response
 
-from b3iq.credentials.errors import LoginRefused, TooManyAttempts
+from b3iq.audit.actions import Refusal
+from b3iq.credentials.errors import TooManyAttempts
+from b3iq.credentials.logins import CodeNeeded, LoggedIn
 from b3iq.credentials.owners import Owner
 from b3iq.credentials.sessions import Session
+from b3iq.errors import B3iqError
 from b3iq.node import connection
+from b3iq.node.browsers import browser_of
 from b3iq.node.principal import principal
 from b3iq.node.services import services
+from b3iq.store.errors import DiskRefused
 
 _log = logging.getLogger(__name__)
 
@@ -22,27 +29,64 @@ def session() -> Session | None:
     return principal().session
 
 
-def log_in(name: str, password: str, response: Response) -> None:
-    """Check name and password and put a new session into the response.
+def log_in(name: str, password: str, response: Response) -> CodeNeeded | None:
+    """Check name and password; None: a new session is in the response.
+
+    With a second factor on, the answer is a challenge, whatever was typed.
 
     Raises:
         LoginRefused: either is wrong; which is not said.
         TooManyAttempts: this client has to wait.
     """
-    node = services()
+    with attempt("login_refused"):
+        step = services().logins.begin(name, password, browser_of(request))
+    if isinstance(step, CodeNeeded):
+        return step
+    _finish_login(step, response)
+    return None
+
+
+def log_in_with_code(challenge: str, code: str, response: Response) -> None:
+    """Check the code and put a new session into the response.
+
+    Raises:
+        CodeRefused, ChallengeOver: the login is refused; the first can be tried again.
+        TooManyAttempts: this client has to wait.
+    """
+    with attempt("login_refused"):
+        step = services().logins.finish(challenge, code, browser_of(request))
+    _finish_login(step, response)
+
+
+def _finish_login(step: LoggedIn, response: Response) -> None:
+    client = connection.client_of(request)
+    services().throttle.clear(client)
+    _log.info("login", extra={"client": client})
+    _end_session()
+    _hand_over(step.cookie, response)
+
+
+@contextmanager
+def attempt(refusal: Refusal) -> Iterator[None]:
+    """One guess at a password or code, counted before it is looked at.
+
+    A hundred guesses at once are so as slow as a hundred in a row. Whoever shows all that is
+    asked for clears the count; a right password alone does not.
+
+    Raises:
+        TooManyAttempts: this client has to wait.
+    """
     client = connection.client_of(request)
     try:
-        # Counted first: a hundred guesses at once are as slow as a hundred in a row.
-        node.throttle.admit(client)
-        owner = node.owners.authenticate(name, password)
-    except (LoginRefused, TooManyAttempts) as error:
-        throttled = isinstance(error, TooManyAttempts)
-        node.audit.refuse("login_throttled" if throttled else "login_refused")
-        _log.warning("login_refused", extra={"client": client, "code": error.code})
+        services().throttle.admit(client)
+        yield
+    except DiskRefused:
         raise
-    node.throttle.clear(client)
-    _log.info("login", extra={"client": client})
-    begin_session(owner, response)
+    except B3iqError as error:
+        throttled = isinstance(error, TooManyAttempts)
+        services().audit.refuse("login_throttled" if throttled else refusal)
+        _log.warning(refusal, extra={"client": client, "code": error.code})
+        raise
 
 
 def begin_session(owner: Owner, response: Response) -> None:
@@ -51,9 +95,13 @@ def begin_session(owner: Owner, response: Response) -> None:
     The browser keeps the cookie until it is closed, the server for 8 hours at most.
     """
     _end_session()
+    _hand_over(services().sessions.open(owner, browser_of(request)), response)
+
+
+def _hand_over(cookie: str, response: Response) -> None:
     response.set_cookie(
         connection.cookie_name(request),
-        services().sessions.open(owner),
+        cookie,
         path="/",
         secure=connection.is_tls(request.environ),
         httponly=True,

@@ -40,6 +40,7 @@ class Rule:
         classes: credentials of any of these classes open it.
         scope: what a local key must have been made for.
         csrf: a session's unsafe request must carry the session's CSRF token.
+        step_up: a session must have been proved in the last 5 minutes (`b3iq.node.step_up`).
         token_in_body: the credential is in the request body and the view checks it.
         form: `openai` answers errors in OpenAI's form, `native` in the native one; `page` is
             for browsers, and looks who is logged in even where nobody has to be.
@@ -56,6 +57,7 @@ class Rule:
     token_in_body: bool = False
     form: Form = "native"
     metered: bool = False
+    step_up: bool = False
 
 
 def _rule(
@@ -80,6 +82,19 @@ def _rule(
         token_in_body,
         form,
         metered,
+    )
+
+
+def _change(path: str, purpose: str) -> Rule:
+    """Something that the owner's pages change, and that a stolen session must not."""
+    return Rule(
+        path,
+        frozenset({"POST"}),
+        frozenset({OWNER}),
+        purpose,
+        csrf=True,
+        form="page",
+        step_up=True,
     )
 
 
@@ -113,38 +128,34 @@ POLICY: tuple[Rule, ...] = (
     _rule("POST", "/setup/claim", {SETUP_TOKEN}, "Makes the owner.", token_in_body=True),
     _rule("GET", "/login", {PUBLIC}, "The login page.", form="page"),
     _rule("POST", "/login", {PUBLIC}, "Opens a session.", form="page"),
+    _rule("POST", "/login/code", {PUBLIC}, "Goes on with the code.", form="page"),
+    _rule("GET", "/recover/", {PUBLIC}, "The page of a recovery link.", form="page"),
+    _rule("POST", "/recover/owner", {SETUP_TOKEN}, "Recovers the owner.", token_in_body=True),
     _rule("POST", "/logout", {OWNER}, "Ends the session.", csrf=True, form="page"),
     # The console.
     _rule("GET", "/console/", {OWNER}, "Keys, models, receipts, activity.", form="page"),
-    _rule("POST", "/console/keys", {OWNER}, "Makes a local key.", csrf=True, form="page"),
-    _rule(
-        "POST",
-        "/console/keys/<key_id>/revoke",
-        {OWNER},
-        "Ends a local key.",
-        csrf=True,
-        form="page",
-    ),
+    _change("/console/keys", "Makes a local key."),
     _rule("GET", "/console/keys/<key_id>", {OWNER}, "One local key.", form="page"),
-    _rule(
-        "POST",
-        "/console/keys/<key_id>/rotate",
-        {OWNER},
-        "Gives a local key a new secret.",
-        csrf=True,
-        form="page",
-    ),
-    _rule(
-        "POST",
-        "/console/keys/<key_id>/limits",
-        {OWNER},
-        "Changes the limits of a local key.",
-        csrf=True,
-        form="page",
-    ),
+    _change("/console/keys/<key_id>/revoke", "Ends a local key."),
+    _change("/console/keys/<key_id>/rotate", "Gives a local key a new secret."),
+    _change("/console/keys/<key_id>/limits", "Changes the limits of a local key."),
+    # The owner's security page.
+    _rule("GET", "/console/security", {OWNER}, "Sessions, second factor, account.", form="page"),
+    _change("/console/sessions/<session_id>/revoke", "Ends a session."),
+    _change("/console/sessions/revoke-others", "Ends all sessions but this one."),
+    _change("/console/second-factor", "Begins the second factor: shows its secret."),
+    _change("/console/second-factor/confirm", "Turns the second factor on."),
+    _change("/console/second-factor/codes", "Makes new recovery codes."),
+    _change("/console/second-factor/off", "Turns the second factor off."),
+    _change("/console/name", "Changes the owner's name."),
+    _change("/console/password", "Changes the owner's password."),
     _rule("GET", "/static/<path:filename>", {PUBLIC}, "Files of the pages."),
     # The administrator's socket; these do not exist on TCP.
     _rule("POST", "/admin/setup-token", {ADMIN}, "Mints the setup token."),
+    _rule("POST", "/admin/recovery-token", {ADMIN}, "Mints the recovery token."),
+    _rule("GET", "/admin/sessions", {ADMIN}, "Lists the owner's sessions."),
+    _rule("POST", "/admin/sessions/<session_id>/revoke", {ADMIN}, "Ends a session."),
+    _rule("POST", "/admin/sessions/revoke-all", {ADMIN}, "Ends every session."),
     _rule("GET", "/admin/keys", {ADMIN}, "Lists local keys."),
     _rule("POST", "/admin/keys", {ADMIN}, "Makes a local key."),
     _rule("POST", "/admin/keys/<key_id>/revoke", {ADMIN}, "Ends a local key."),

@@ -11,8 +11,12 @@ from b3iq.audit.checkpoints import CheckpointFile
 from b3iq.audit.log import AuditLog
 from b3iq.config import NodeConfig
 from b3iq.credentials import secret_files
+from b3iq.credentials.account import Account
 from b3iq.credentials.keys import LocalKeys
+from b3iq.credentials.logins import Logins
 from b3iq.credentials.owners import Owners
+from b3iq.credentials.recovery import Recovery
+from b3iq.credentials.second_factor import SecondFactor
 from b3iq.credentials.sessions import Sessions
 from b3iq.credentials.setup_tokens import SetupTokens
 from b3iq.credentials.throttle import LoginThrottle
@@ -40,6 +44,10 @@ class Services:
     setup: SetupTokens
     owners: Owners
     sessions: Sessions
+    second_factor: SecondFactor
+    logins: Logins
+    account: Account
+    recovery: Recovery
     throttle: LoginThrottle
     receipts: ReceiptLog
     engine: EngineClient
@@ -66,6 +74,8 @@ def build(config: NodeConfig, paths: Paths) -> Services:
         database, CheckpointFile(paths.audit_checkpoint, signer, receipts.node_id), acting
     )
     audit.start()
+    sessions = Sessions(database, pepper, audit)
+    second_factor = SecondFactor(database, pepper, audit)
     return Services(
         config=config,
         paths=paths,
@@ -74,7 +84,11 @@ def build(config: NodeConfig, paths: Paths) -> Services:
         keys=LocalKeys(database, pepper, audit),
         setup=SetupTokens(database, pepper, owners, audit),
         owners=owners,
-        sessions=Sessions(database, pepper, audit),
+        sessions=sessions,
+        second_factor=second_factor,
+        logins=Logins(database, pepper, owners, sessions, second_factor),
+        account=Account(database, owners, audit),
+        recovery=Recovery(database, pepper, owners, audit),
         throttle=LoginThrottle(database),
         receipts=receipts,
         engine=EngineClient(paths.engine_socket, config.engine_connect_s),

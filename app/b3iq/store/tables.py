@@ -1,8 +1,9 @@
 """The tables of the node's database, as SQLAlchemy Core describes them.
 
-No column holds a secret: credentials are kept as keyed digests (see
-`b3iq.credentials.tokens.digest`), the password as an argon2id hash. Migrations
-expand before they contract, so that a rolled-back release still reads its data.
+No column holds a secret in the clear: credentials are kept as keyed digests (see
+`b3iq.credentials.tokens.digest`), the password as an argon2id hash, the one secret that
+the node must read again as ciphertext. Migrations expand before they contract, so that a
+rolled-back release still reads its data.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sqlalchemy import (
     String,
     Table,
     TypeDecorator,
+    text,
 )
 
 metadata = MetaData()
@@ -55,6 +57,8 @@ owner = Table(
     Column("name", String, nullable=False),
     Column("password_hash", String, nullable=False),
     Column("claimed_at", UtcDateTime, nullable=False),
+    # Counts the changes of the password: a login that began before one is void.
+    Column("generation", Integer, nullable=False, server_default=text("1")),
 )
 
 # One row at most: minting again replaces, and so invalidates, the token before.
@@ -74,6 +78,41 @@ session = Table(
     Column("owner_id", Integer, nullable=False),
     Column("opened_at", UtcDateTime, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False),
+    # Null in what a release before 0004 opened: such a session cannot be named, and has ended.
+    Column("session_id", String(12)),
+    # Words of a closed set (`b3iq.node.browsers`), not what the browser sent.
+    Column("browser", String),
+    # When the owner last showed password and code in this session.
+    Column("proved_at", UtcDateTime),
+)
+
+# A login between its two pages. `generation` is null if the password was wrong, which is not
+# said before the code was looked at.
+login_challenge = Table(
+    "login_challenge",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("generation", Integer),
+    Column("opened_at", UtcDateTime, nullable=False),
+)
+
+# One row at most, in force once it is confirmed. `sealed` is the TOTP secret under a key that
+# is not in the database; `last_step` the last time step of which a code was used (RFC 6238).
+second_factor = Table(
+    "second_factor",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("begun_at", UtcDateTime, nullable=False),
+    Column("confirmed_at", UtcDateTime),
+    Column("last_step", Integer),
+)
+
+# The recovery codes that are left; using one removes it.
+recovery_code = Table(
+    "recovery_code",
+    metadata,
+    Column("digest", String(64), primary_key=True),
 )
 
 local_key = Table(

@@ -13,19 +13,7 @@ from b3iq.credentials.passwords import NOBODY, Passwords
 from b3iq.credentials.sessions import Sessions
 from b3iq.credentials.throttle import LONGEST_WAIT, LoginThrottle
 from b3iq.store.database import Database
-
-PASSWORD = "correct horse battery"
-
-
-@pytest.fixture
-def owner(database, owners):
-    with database.write() as connection:
-        return owners.add(connection, "Ada", owners.passwords.hash(PASSWORD))
-
-
-@pytest.fixture
-def sessions(database, pepper, audit, clock):
-    return Sessions(database, pepper, audit, clock)
+from tests.unit.credentials.conftest import PASSWORD
 
 
 def test_the_password_is_kept_as_argon2id_of_the_recommended_cost():

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import socket
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyotp
 from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from b3iq.config import NodeConfig
@@ -19,6 +22,8 @@ from b3iq.credentials.passwords import Passwords
 from b3iq.node.factory import create_app
 from b3iq.node.services import Services
 from b3iq.paths import Paths
+from b3iq.store.clock import utc_now
+from b3iq.store.tables import second_factor, session
 
 ORIGIN = "http://localhost:8831"
 HOST = {"Host": "localhost:8831"}
@@ -60,6 +65,24 @@ class Node:
         over = {"gunicorn.socket": self.admin_socket()}
         return self.app.test_client().open(path, method=method, environ_overrides=over, **what)
 
+    def let_time_pass(self) -> None:
+        """Six minutes later, as far as proofs and used codes are concerned."""
+        earlier = utc_now() - timedelta(minutes=6)
+        with self.services.database.write() as connection:
+            connection.execute(update(session).values(proved_at=earlier))
+            used = second_factor.c.last_step
+            connection.execute(update(second_factor).values(last_step=used - 12))
+
+    def enrol(self) -> tuple[str, list[str]]:
+        """Turn the second factor on; its secret and recovery codes."""
+        secret = self.services.second_factor.begin()
+        codes = self.services.second_factor.confirm(pyotp.TOTP(secret).now(), keep=self._newest())
+        self.let_time_pass()
+        return secret, codes
+
+    def _newest(self) -> str:
+        return next((s.session_id for s in self.services.sessions.list()), "")
+
     def close(self) -> None:
         self.services.database.close()
         for end in self.sockets:
@@ -89,6 +112,17 @@ class Browser:
 
     def log_in(self, password: str = PASSWORD) -> TestResponse:
         return self.post("/login", {"owner_name": OWNER, "password": password})
+
+    def log_in_with_code(self, code: str, password: str = PASSWORD) -> TestResponse:
+        """Both steps of a login with a second factor; the answer to the second."""
+        asked = self.log_in(password)
+        found = re.search(r'name="challenge" value="([^"]+)"', asked.text)
+        assert found
+        return self.post("/login/code", {"challenge": found[1], "code": code})
+
+    def change(self, path: str, **form: str) -> TestResponse:
+        """Post a form of the console, with its token."""
+        return self.post(path, {"csrf_token": self.csrf_token(), **form})
 
     def csrf_token(self) -> str:
         found = re.search(r'name="csrf_token" value="([^"]+)"', self.get("/console/").text)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import struct
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from b3iq.node import connection
 from b3iq.node.policy import ADMIN, POLICY
 from b3iq.paths import Paths
-from tests.unit.node.apps import HOST, bearer
+from b3iq.store.tables import session
+from tests.unit.node.apps import HOST, PASSWORD, bearer
 
 ADMIN_RULES = [rule for rule in POLICY if ADMIN in rule.classes]
 
@@ -35,7 +38,7 @@ def peer(uid: int) -> PeerOf:
 @pytest.mark.parametrize("rule", ADMIN_RULES, ids=lambda r: f"{min(r.methods)} {r.path}")
 def test_an_admin_route_does_not_exist_on_tcp(node, owner, rule):
     method = next(iter(rule.methods))
-    path = rule.path.replace("<key_id>", "000000000000")
+    path = re.sub(r"<\w+_id>", "000000000000", rule.path)
     for headers in (HOST, bearer(node.key("inference", "metrics"))):
         assert owner.client.open(path, method=method, headers=headers).status_code == 404
 
@@ -149,6 +152,32 @@ def test_a_change_that_cannot_be_is_refused_and_changes_nothing(node, body, what
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (400, "invalid_request")
     assert node.services.keys.authenticate(secret).key_id == key.key_id
     assert node.services.keys.get(key.key_id).limits == key.limits
+
+
+def test_the_owners_sessions_are_listed_and_ended(node, owner):
+    second = node.browser()
+    second.log_in()
+    listed = node.admin("/admin/sessions").get_json()["data"]
+    assert len(listed) == 2
+    assert set(listed[0]) == {"session_id", "browser", "opened_at", "seen_at"}
+    newest = listed[0]["session_id"]
+    assert node.admin(f"/admin/sessions/{newest}/revoke", "POST").get_json() == {"ended": 1}
+    assert second.get("/console/").status_code == 303
+    assert owner.get("/console/").status_code == 200
+    again = node.admin(f"/admin/sessions/{newest}/revoke", "POST")
+    assert (again.status_code, again.get_json()["error"]["code"]) == (404, "session_not_found")
+    assert node.admin("/admin/sessions/revoke-all", "POST").get_json() == {"ended": 1}
+    assert owner.get("/console/").status_code == 303
+
+
+def test_the_list_of_sessions_holds_nothing_that_opens_one(node, owner):
+    owner.post("/login", {"owner_name": "Ada", "password": PASSWORD}, User_Agent="<b>Mallory</b>")
+    text = node.admin("/admin/sessions").text
+    assert owner.cookie not in text
+    assert "Mallory" not in text
+    with node.services.database.read() as connection:
+        for (digest,) in connection.execute(select(session.c.digest)):
+            assert digest[:8] not in text
 
 
 def test_the_status_says_what_the_node_is_doing(node):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from b3iq.node.policy import POLICY
+from b3iq.node.policy import POLICY, PUBLIC
 from tests.unit.node.apps import HOST, OWNER, PASSWORD
 
 # Every line of the policy that a session can change something with.
-CHANGES = [rule.path.replace("<key_id>", "000000000000") for rule in POLICY if rule.csrf]
+CHANGES = [re.sub(r"<\w+_id>", "000000000000", rule.path) for rule in POLICY if rule.csrf]
 
 
 def test_a_login_opens_the_console(owner):
@@ -173,6 +175,36 @@ def test_another_site_cannot_log_a_browser_in(node, changes):
     node.claim()
     form = {"owner_name": OWNER, "password": PASSWORD}
     answer = node.browser().post("/login", form, **changes)
+    assert answer.status_code == 403
+    assert "Set-Cookie" not in answer.headers
+
+
+# What changes something before there is a session, and so before there is a token.
+BEFORE = [
+    rule.path
+    for rule in POLICY
+    if "POST" in rule.methods and (PUBLIC in rule.classes or rule.token_in_body)
+]
+
+
+def test_what_changes_something_before_a_session_is_known_to_these_tests():
+    assert set(BEFORE) == {"/login", "/login/code", "/setup/claim", "/recover/owner"}
+
+
+@pytest.mark.parametrize("path", BEFORE)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:3000"},
+    ],
+    ids=str,
+)
+def test_before_a_session_nothing_is_changed_for_another_site_either(node, path, changes):
+    answer = node.browser().post(path, {"owner_name": OWNER, "password": PASSWORD}, **changes)
     assert answer.status_code == 403
     assert "Set-Cookie" not in answer.headers
 

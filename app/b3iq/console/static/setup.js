@@ -1,4 +1,4 @@
-// Claims the node with the setup link's token.
+// Claims the node with the setup link's token, or recovers its owner with a recovery link's.
 //
 // The token rides in the link's fragment, which a browser never sends anywhere. It is
 // taken out of the address bar at once, kept in this page's memory only, and leaves it
@@ -71,7 +71,7 @@
   const faults = () => {
     const found = [];
     if (!linkField.hidden && !tokenIn(inputs.token.value)) {
-      found.push(["token", "Paste the whole setup link, from http:// to its end."]);
+      found.push(["token", "Paste the whole link, from http:// to its end."]);
     }
     if (!inputs.owner_name.value.trim()) found.push(["owner_name", "Choose a name."]);
     if ([...inputs.password.value].length < shortest) {
@@ -99,7 +99,7 @@
   };
 
   const claim = async () => {
-    const answer = await fetch("/setup/claim", {
+    const answer = await fetch(form.getAttribute("action"), {
       method: "POST",
       headers: { "content-type": "application/json", accept: "application/json" },
       credentials: "same-origin",
@@ -145,7 +145,7 @@
   inputs.password.addEventListener("input", () => {
     strength.textContent = describe(inputs.password.value);
   });
-  // A second setup link opened in this tab changes the fragment without a reload.
+  // A second link opened in this tab changes the fragment without a reload.
   window.addEventListener("hashchange", () => {
     const fresh = takeToken();
     if (!fresh) return;
