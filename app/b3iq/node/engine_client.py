@@ -12,14 +12,21 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from b3iq.node.engine_errors import EngineUnavailable, ModelNotFound, failed, refusal, unavailable
+from b3iq.node.engine_errors import (
+    EngineFailed,
+    EngineUnavailable,
+    ModelNotFound,
+    failed,
+    refusal,
+    unavailable,
+)
 from b3iq.node.engine_wire import Exchange, Waiter, WireError
 from b3iq.receipts.record import Count
 from b3iq.schemas import Sha256
@@ -88,11 +95,8 @@ class EngineStream:
                 if len(rest) > _BODY_LIMIT:
                     raise WireError("an event without an end")
                 events = [line[5:].strip() for line in lines if line.startswith(b"data:")]
-                done = _DONE in events
-                chunks = [_chunk(event) for event in events if event != _DONE]
-                if chunks:
-                    yield chunks
-                if done:
+                yield from _chunks(event for event in events if event != _DONE)
+                if _DONE in events:
                     return
         except (WireError, OSError) as error:
             raise failed() from error
@@ -229,6 +233,19 @@ class EngineClient:
             exchange.close()
             raise unavailable() from error
         return exchange
+
+
+def _chunks(events: Iterable[bytes]) -> Iterator[list[EngineChunk]]:
+    """One batch, also when what follows in it is an error: what came before was received."""
+    chunks: list[EngineChunk] = []
+    try:
+        chunks.extend(map(_chunk, events))
+    except EngineFailed:
+        if chunks:
+            yield chunks
+        raise
+    if chunks:
+        yield chunks
 
 
 def _chunk(event: bytes) -> EngineChunk:
