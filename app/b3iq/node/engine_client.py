@@ -41,12 +41,16 @@ _DONE = b"[DONE]"
 _FINISH_REASONS = frozenset({None, "stop", "length", "content_filter", "tool_calls"})
 
 
+# Half of what a receipt can hold, because it holds their sum too.
+_HalfCount = Annotated[int, Field(ge=0, le=2**52 - 1)]
+
+
 @dataclass(frozen=True)
 class Usage:
     """Tokens that the engine counted so far."""
 
-    prompt_tokens: Count = 0
-    completion_tokens: Count = 0
+    prompt_tokens: _HalfCount = 0
+    completion_tokens: _HalfCount = 0
 
 
 @dataclass(frozen=True)

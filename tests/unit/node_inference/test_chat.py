@@ -127,6 +127,16 @@ def test_a_token_that_arrives_together_with_the_engines_end_is_shown_and_counted
     assert only_receipt(node) == ("failed", 5, 1)
 
 
+def test_counts_that_no_receipt_can_hold_do_not_keep_the_node_from_its_next_start(
+    node, scripted, asked, monkeypatch
+):
+    monkeypatch.setattr(completion, "_NOTE_EVERY_S", 0.0)
+    scripted.script = [STREAM_HEAD, chunked(event("Hel", None, 2**53 - 1) + DONE), END]
+    asked(stream=True)
+    node.services.receipts.recover()
+    assert only_receipt(node)[0] == "failed"
+
+
 def test_an_engine_without_running_counts_is_counted_by_its_events(node, scripted, asked):
     scripted.script = [STREAM_HEAD, chunked(event("a") + event("b")), END]
     asked(stream=True)
