@@ -66,7 +66,7 @@ class Engine:
         model_dir: Path,
         *,
         on_ready: Callable[[], None] | None = None,
-        on_failure: Callable[[Exception], None] | None = None,
+        on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.metrics = Metrics()
         self.heartbeat = time.monotonic()
@@ -79,7 +79,7 @@ class Engine:
         self._inbox: list[Sequence] = []
         self._unfinished = 0
         self._loaded: LoadedModel | None = None
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._deadline: float | None = None
         self._stopped = False
         self._ready = threading.Event()
@@ -204,7 +204,8 @@ class Engine:
     def _run(self) -> None:
         try:
             self._loaded = load_model(self._config, self._model_dir)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the process must say so
+        # The panic of a Rust library is no Exception; unseen, the engine would load for ever.
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the process must say so
             self._fail(error, [])
             return
         loop = StepLoop(self._loaded, self.metrics, self._release)
@@ -214,10 +215,10 @@ class Engine:
         try:
             with torch.inference_mode():
                 self._work(loop)
-        except Exception as error:  # noqa: BLE001 - no request may be left without an answer
+        except BaseException as error:  # noqa: BLE001 - no request may be left without an answer
             self._fail(error, loop.scheduler.everyone())
 
-    def _fail(self, error: Exception, sequences: list[Sequence]) -> None:
+    def _fail(self, error: BaseException, sequences: list[Sequence]) -> None:
         _log.error("engine_failed", exc_info=error)
         with self._changed:
             self._failure = error

@@ -74,13 +74,18 @@ def build(
     directory.mkdir(parents=True)
     model.save_pretrained(directory)
     tokens.save_pretrained(directory)
+    return seal(directory, name=name, parameters=model.num_parameters())
+
+
+def seal(directory: Path, *, name: str = "tiny", parameters: int = 1) -> Path:
+    """Write the manifest of what lies in the directory."""
     write_manifest(
         directory,
         name=name,
         version="1",
         description="Random weights for tests.",
         architecture="LlamaForCausalLM",
-        parameters=model.num_parameters(),
+        parameters=parameters,
         context_length=256,
         licence="Apache-2.0",
         source="tests",
