@@ -267,12 +267,12 @@ def _chunk(event: bytes) -> EngineChunk:
         if reason not in _FINISH_REASONS:
             raise failed()
         return EngineChunk(str(text), reason, counted)
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise failed() from error
 
 
 def _models(body: bytes) -> tuple[EngineModel, ...]:
     try:
         return _MODELS.validate_python(json.loads(body)["data"])
-    except (ValueError, TypeError, LookupError) as error:
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise unavailable() from error
