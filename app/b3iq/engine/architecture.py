@@ -73,9 +73,7 @@ def read_architecture(directory: Path) -> Architecture:
         raise ModelRefused(f"The activation {config.hidden_act} is unknown.", remedy=_REMEDY)
     if getattr(config, "quantization_config", None):
         raise ModelRefused("Quantized weights are not supported.", remedy=_REMEDY)
-    head_dim = getattr(config, "head_dim", None) or (
-        config.hidden_size // config.num_attention_heads
-    )
+    head_dim = config.head_dim or config.hidden_size // config.num_attention_heads
     kv_heads = config.num_key_value_heads or config.num_attention_heads
     if config.num_attention_heads % kv_heads or head_dim % 2:
         raise ModelRefused("The attention heads do not divide evenly.")
