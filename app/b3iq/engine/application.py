@@ -111,7 +111,7 @@ class EngineApplication(BaseApplication):  # type: ignore[misc]
     def _ready(self) -> None:
         systemd.notify(f"READY=1\nSTATUS=Serving {self._config.model}")
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: BaseException) -> None:
         """End the worker; a model that cannot be loaded ends the arbiter too."""
         if self.engine.loading:
             _log.critical("model_not_loaded", extra={"detail": getattr(error, "message", "")})

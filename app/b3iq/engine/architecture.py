@@ -16,6 +16,18 @@ from b3iq.models.errors import ModelRefused
 SUPPORTED = ("LlamaForCausalLM",)
 _REMEDY = "Serve this model with another runtime (runtime_kind), or choose a supported one."
 
+# Far beyond any model: sizes for which memory is taken before the weights show them to be true.
+_LIMITS = {
+    "vocab_size": 1 << 24,
+    "hidden_size": 1 << 20,
+    "intermediate_size": 1 << 22,
+    "num_hidden_layers": 1 << 12,
+    "num_attention_heads": 1 << 12,
+    "num_key_value_heads": 1 << 12,
+    "head_dim": 1 << 16,
+    "max_position_embeddings": 1 << 24,
+}
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -55,14 +67,13 @@ def read_architecture(directory: Path) -> Architecture:
             f"it implements {', '.join(SUPPORTED)}.",
             remedy=_REMEDY,
         )
+    _check_sizes(raw)
     config = LlamaConfig.from_pretrained(directory, local_files_only=True)
     if config.hidden_act != "silu":
         raise ModelRefused(f"The activation {config.hidden_act} is unknown.", remedy=_REMEDY)
     if getattr(config, "quantization_config", None):
         raise ModelRefused("Quantized weights are not supported.", remedy=_REMEDY)
-    head_dim = getattr(config, "head_dim", None) or (
-        config.hidden_size // config.num_attention_heads
-    )
+    head_dim = config.head_dim or config.hidden_size // config.num_attention_heads
     kv_heads = config.num_key_value_heads or config.num_attention_heads
     if config.num_attention_heads % kv_heads or head_dim % 2:
         raise ModelRefused("The attention heads do not divide evenly.")
@@ -81,6 +92,13 @@ def read_architecture(directory: Path) -> Architecture:
         mlp_bias=config.mlp_bias,
         inverse_frequencies=_inverse_frequencies(dict(config.rope_parameters or {}), head_dim),
     )
+
+
+def _check_sizes(raw: dict[str, Any]) -> None:
+    for name, limit in _LIMITS.items():
+        size = raw.get(name)
+        if size is not None and (type(size) is not int or not 1 <= size <= limit):
+            raise ModelRefused(f"config.json: {name} is no number from 1 to {limit}.")
 
 
 def _inverse_frequencies(rope: dict[str, Any], head_dim: int) -> torch.Tensor:

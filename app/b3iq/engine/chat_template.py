@@ -26,6 +26,7 @@ class ChatTokenizer:
     Attributes:
         decoder: what `detokenize.TextAssembler` needs.
         end_tokens: ids that end an answer.
+        longest_token: characters of the longest token in the vocabulary.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -40,6 +41,7 @@ class ChatTokenizer:
         self._backend.no_truncation()
         self._backend.no_padding()
         self.decoder: Decoder = self._backend
+        self.longest_token = max(map(len, self._backend.get_vocab()), default=0)
         self._special = {
             token.content: number
             for number, token in self._backend.get_added_tokens_decoder().items()

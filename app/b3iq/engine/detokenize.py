@@ -66,17 +66,37 @@ class TextAssembler:
         if not self._fresh and not final:
             return ""
         self._fresh = False
-        text = self._decoder.decode(self._window)
-        unsettled = 0
-        if not final and text.endswith(_REPLACEMENT):
-            unsettled = min(len(text) - len(text.rstrip(_REPLACEMENT)), _UNSETTLED_LIMIT)
-        settled = len(text) - unsettled
-        new = text[self._shown : settled]
-        self._shown = max(self._shown, settled)
+        text = self._settled(self._window, final=final)
+        new = text[self._shown :]
+        self._shown = max(self._shown, len(text))
         if len(self._window) > _WINDOW_LIMIT:
-            self._window = self._window[-_WINDOW_KEPT:]
-            self._shown = max(0, len(self._decoder.decode(self._window)) - unsettled)
+            self._window, kept = self._last_of_window(final=final)
+            self._shown = max(0, self._shown - len(text) + len(kept))
         return new
+
+    def _settled(self, tokens: list[int], *, final: bool) -> str:
+        """Text of the tokens that no later token can change; with `final`, all of it.
+
+        The last tokens are left out rather than their text: where every byte is a token
+        (Llama 2), one byte too few spoils the text of all the bytes before it.
+        """
+        for left_out in range(_UNSETTLED_LIMIT):
+            end = max(0, len(tokens) - left_out)
+            text = self._decoder.decode(tokens[:end])
+            if not text.endswith(_REPLACEMENT):
+                return text + self._decoder.decode(tokens[end:]) if final and left_out else text
+        text = self._decoder.decode(tokens)
+        held = len(text) - len(text.rstrip(_REPLACEMENT))
+        return text if final else text[: len(text) - min(held, _UNSETTLED_LIMIT)]
+
+    def _last_of_window(self, *, final: bool) -> tuple[list[int], str]:
+        """The last tokens, from the start of a character, and their settled text."""
+        for count in range(_WINDOW_KEPT, _WINDOW_KEPT + _UNSETTLED_LIMIT):
+            tokens = self._window[-count:]
+            text = self._settled(tokens, final=final)
+            if not text.startswith(_REPLACEMENT):
+                break
+        return tokens, text
 
     def _cut(self, start: int) -> None:
         found = [at for at in (self._text.find(stop, start) for stop in self._stop) if at >= 0]

@@ -51,5 +51,12 @@ class DisconnectWatcher:
             for number, _ in self._poll.poll():
                 with self._lock:
                     stream = self._streams.get(number)
-                if stream is not None:
-                    stream.cancel()
+                    # The socket of the event may be closed by now, and its number be another's.
+                    if stream is not None and _has_left(number):
+                        stream.cancel()
+
+
+def _has_left(number: int) -> bool:
+    look = select.poll()
+    look.register(number, select.POLLRDHUP)
+    return bool(look.poll(0))

@@ -84,5 +84,7 @@ def _choose_filtered(logits: torch.Tensor, sequences: list[Sequence]) -> torch.T
     ordered = ordered.masked_fill(ranks >= top_k, 0.0)
     top_p = _column([s.settings.top_p for s in sequences], logits)
     before = ordered.cumsum(-1) - ordered
-    ordered = ordered.masked_fill(before >= top_p * ordered.sum(-1, keepdim=True), 0.0)
+    reached = before >= top_p * ordered.sum(-1, keepdim=True)
+    # The likeliest stays, even where the product of tiny numbers is rounded to 0.
+    ordered = ordered.masked_fill(reached & (ranks > 0), 0.0)
     return tokens.gather(1, _draw(ordered, sequences)[:, None])[:, 0]

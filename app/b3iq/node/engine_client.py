@@ -12,7 +12,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +20,14 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter
 
 from b3iq.evidence.fields import Count
-from b3iq.node.engine_errors import EngineUnavailable, ModelNotFound, failed, refusal, unavailable
+from b3iq.node.engine_errors import (
+    EngineFailed,
+    EngineUnavailable,
+    ModelNotFound,
+    failed,
+    refusal,
+    unavailable,
+)
 from b3iq.node.engine_wire import Exchange, Waiter, WireError
 from b3iq.schemas import Sha256
 
@@ -34,12 +41,16 @@ _DONE = b"[DONE]"
 _FINISH_REASONS = frozenset({None, "stop", "length", "content_filter", "tool_calls"})
 
 
+# Half of what a receipt can hold, because it holds their sum too.
+_HalfCount = Annotated[int, Field(ge=0, le=2**52 - 1)]
+
+
 @dataclass(frozen=True)
 class Usage:
     """Tokens that the engine counted so far."""
 
-    prompt_tokens: Count = 0
-    completion_tokens: Count = 0
+    prompt_tokens: _HalfCount = 0
+    completion_tokens: _HalfCount = 0
 
 
 @dataclass(frozen=True)
@@ -88,11 +99,8 @@ class EngineStream:
                 if len(rest) > _BODY_LIMIT:
                     raise WireError("an event without an end")
                 events = [line[5:].strip() for line in lines if line.startswith(b"data:")]
-                done = _DONE in events
-                chunks = [_chunk(event) for event in events if event != _DONE]
-                if chunks:
-                    yield chunks
-                if done:
+                yield from _chunks(event for event in events if event != _DONE)
+                if _DONE in events:
                     return
         except (WireError, OSError) as error:
             raise failed() from error
@@ -231,6 +239,19 @@ class EngineClient:
         return exchange
 
 
+def _chunks(events: Iterable[bytes]) -> Iterator[list[EngineChunk]]:
+    """One batch, also when what follows in it is an error: what came before was received."""
+    chunks: list[EngineChunk] = []
+    try:
+        chunks.extend(map(_chunk, events))
+    except EngineFailed:
+        if chunks:
+            yield chunks
+        raise
+    if chunks:
+        yield chunks
+
+
 def _chunk(event: bytes) -> EngineChunk:
     try:
         fields = json.loads(event)
@@ -246,12 +267,12 @@ def _chunk(event: bytes) -> EngineChunk:
         if reason not in _FINISH_REASONS:
             raise failed()
         return EngineChunk(str(text), reason, counted)
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise failed() from error
 
 
 def _models(body: bytes) -> tuple[EngineModel, ...]:
     try:
         return _MODELS.validate_python(json.loads(body)["data"])
-    except (ValueError, TypeError, LookupError) as error:
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise unavailable() from error

@@ -82,7 +82,7 @@ def refusal(status: int, body: bytes) -> B3iqError:
     try:
         error = json.loads(body)["error"]
         code, param = error.get("code"), error.get("param")
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         code, param = None, None
     if status == 429:
         return EngineOverloaded("The engine's queue is full.", remedy="Retry after a second.")

@@ -10,6 +10,7 @@ connection closes.
 from __future__ import annotations
 
 import io
+import re
 import select
 import socket
 import time
@@ -20,6 +21,9 @@ from pathlib import Path
 _RECV = 64 * 1024
 _HEAD_LIMIT = 64 * 1024
 _CHUNK_LINE_LIMIT = 64
+# Plain digits: Python's `int` would also take signs, underscores and other scripts' digits.
+_LENGTH = re.compile(r"[0-9]{1,18}")
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;|$)")
 # How often a waiting reader looks at `Waiter.cut`; data and departures wake it at once.
 _LOOK_MS = 250
 
@@ -146,7 +150,7 @@ class Exchange:
         if self._chunked:
             self._left = 0
         elif length is not None:
-            if not length.isdigit():
+            if not _LENGTH.fullmatch(length):
                 raise WireError("malformed content-length")
             self._left = int(length)
 
@@ -221,10 +225,10 @@ class Exchange:
             if len(line) > _CHUNK_LINE_LIMIT:
                 raise WireError("malformed chunk size")
             return False
-        try:
-            size = int(line.split(b";")[0], 16)
-        except ValueError as error:
-            raise WireError("malformed chunk size") from error
+        digits = _CHUNK_SIZE.match(line)
+        if digits is None:
+            raise WireError("malformed chunk size")
+        size = int(digits[1], 16)
         self._buffer = rest
         if size == 0:
             self._ended = True

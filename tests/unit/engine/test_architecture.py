@@ -52,6 +52,26 @@ def test_what_the_engine_does_not_implement_is_refused_by_name(tmp_path: Path, c
         read_architecture(directory)
 
 
+ABSURD = {
+    "no heads": {"num_attention_heads": 0},
+    "less than no layers": {"num_hidden_layers": -1},
+    "heads wider than memory": {"head_dim": 2**33},
+    "layers beyond reason": {"num_hidden_layers": 10**7, "max_position_embeddings": 1},
+    "a context beyond reason": {"max_position_embeddings": 10**18},
+    "a size as text": {"hidden_size": "64"},
+    "a size that is a truth": {"num_key_value_heads": True},
+}
+
+
+@pytest.mark.parametrize("case", ABSURD)
+def test_a_size_that_no_model_has_is_refused_before_memory_is_taken_for_it(
+    tmp_path: Path, case: str
+) -> None:
+    directory = rewrite(build(tmp_path / "tiny"), **ABSURD[case])
+    with pytest.raises(ModelRefused, match=next(iter(ABSURD[case]))):
+        read_architecture(directory)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_rotary_frequencies_are_those_of_transformers(tmp_path: Path, shape: str) -> None:
     directory = build(tmp_path / "tiny", **SHAPES[shape])

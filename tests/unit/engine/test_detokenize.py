@@ -3,13 +3,17 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from b3iq.engine.detokenize import TextAssembler
 
-from .tiny_model import tokenizer
+from .tiny_model import byte_fallback_tokenizer, tokenizer
 
 BACKEND = tokenizer().backend_tokenizer
 SIZE = BACKEND.get_vocab_size()
+
+
+FALLBACK = byte_fallback_tokenizer()
 
 
 def encode(text: str) -> list[int]:
@@ -17,9 +21,11 @@ def encode(text: str) -> list[int]:
     return ids
 
 
-def assemble(tokens: list[int], stop: tuple[str, ...] = (), every: int = 1) -> list[str]:
+def assemble(
+    tokens: list[int], stop: tuple[str, ...] = (), every: int = 1, backend: Tokenizer = BACKEND
+) -> list[str]:
     """Deltas as a client gets them; generation ends at a stop string, as in the engine."""
-    text = TextAssembler(BACKEND, stop)
+    text = TextAssembler(backend, stop)
     deltas = []
     for index, token in enumerate(tokens):
         text.push(token)
@@ -43,6 +49,16 @@ def test_the_pieces_of_any_tokens_make_what_the_tokenizer_decodes(
     tokens: list[int], every: int
 ) -> None:
     assert "".join(assemble(tokens, every=every)) == BACKEND.decode(tokens)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet="ab 日本é🙂", max_size=80), st.integers(1, 5))
+def test_the_pieces_of_characters_spelled_in_bytes_make_the_text(text: str, every: int) -> None:
+    """Llama 2 and its kin decode a run of byte tokens as a whole or not at all."""
+    tokens = FALLBACK.encode(text, add_special_tokens=False).ids
+    deltas = assemble(tokens, every=every, backend=FALLBACK)
+    assert not any("\ufffd" in delta for delta in deltas)
+    assert "".join(deltas) == FALLBACK.decode(tokens)
 
 
 def test_no_piece_ends_in_half_a_character() -> None:
@@ -74,6 +90,11 @@ def test_no_stop_string_ever_leaks_and_nothing_before_it_is_lost(
     if shown != text:
         assert text[len(shown) :].startswith(tuple(stop))
     assert any(word in text for word in stop) == (shown != text)
+
+
+def test_a_character_cut_off_by_the_end_does_not_spoil_the_one_before_it() -> None:
+    tokens = FALLBACK.encode("🙂🙂", add_special_tokens=False).ids[:-1]
+    assert "".join(assemble(tokens, backend=FALLBACK)).startswith("🙂\ufffd")
 
 
 @pytest.mark.parametrize("stop", ["STOP", "a🙂b", "\n\n"])

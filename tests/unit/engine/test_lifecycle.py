@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from b3iq.models.errors import ModelRefused
 
 from .conftest import StartEngine
 from .test_service import GREEDY, LONG, PROMPT, eventually
-from .tiny_model import build
+from .tiny_model import build, seal
 
 
 def test_draining_finishes_what_runs_and_takes_nothing_new(
@@ -93,6 +94,21 @@ def test_a_model_that_cannot_be_loaded_is_reported_to_who_waits(tmp_path: Path) 
     failures: list[Exception] = []
     engine = Engine(EngineConfig(model="tiny"), directory, on_failure=failures.append).start()
     with pytest.raises(ModelRefused, match=r"model\.safetensors"):
+        engine.wait_ready(60)
+    eventually(lambda: bool(failures))
+    assert engine.loading
+
+
+def test_a_tokenizer_file_that_makes_the_library_panic_is_reported_too(tmp_path: Path) -> None:
+    """The panic of a Rust library is no Exception in Python."""
+    directory = build(tmp_path / "tiny")
+    path = directory / "tokenizer.json"
+    broken = {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | broken))
+    seal(directory)
+    failures: list[BaseException] = []
+    engine = Engine(EngineConfig(model="tiny"), directory, on_failure=failures.append).start()
+    with pytest.raises(BaseException, match="charsmap"):
         engine.wait_ready(60)
     eventually(lambda: bool(failures))
     assert engine.loading

@@ -48,6 +48,14 @@ def test_a_tiny_top_p_takes_the_likeliest() -> None:
     assert set(draw(200, temperature=2.0, top_p=1e-9)) == {0}
 
 
+@pytest.mark.parametrize("top_p", [5e-324, 1e-320])
+@pytest.mark.parametrize("top_k", [0, 1, 3])
+def test_the_smallest_numbers_that_exist_still_leave_a_token(top_p: float, top_k: int) -> None:
+    flat = torch.zeros(1, 6)
+    chosen = sample(flat, [sequence(temperature=2.0, top_k=top_k, top_p=top_p)])
+    assert chosen == [0]
+
+
 def test_top_k_keeps_exactly_k() -> None:
     assert set(draw(2000, temperature=2.0, top_k=3)) == {0, 1, 2}
 

@@ -134,6 +134,40 @@ def test_a_prompt_that_leaves_no_room_is_refused(
     assert refused.value.param == "messages"
 
 
+def test_messages_too_long_for_any_tokenizer_are_refused_before_they_cost_anything(
+    tiny: Path, start_engine: StartEngine
+) -> None:
+    """Reading four megabytes takes twenty seconds of a core and a gigabyte of memory."""
+    engine = start_engine(tiny)
+    with pytest.raises(ContextLengthExceeded) as refused:
+        engine.encode_chat([{"role": "user", "content": "word " * 800_000}])
+    assert refused.value.param == "messages"
+
+
+def test_messages_of_the_longest_tokens_are_read_as_long_as_they_fit(
+    tiny: Path, start_engine: StartEngine
+) -> None:
+    engine = start_engine(tiny)
+    tokenizer = engine.model.tokenizer
+    longest = max((tokenizer.decoder.decode([token]) for token in range(400)), key=len)
+    prompt = engine.encode_chat([{"role": "user", "content": longest * 200}])
+    assert text(engine.submit(prompt, GREEDY))
+
+
+def test_long_prompts_are_read_one_after_the_other_and_short_ones_pass_them(
+    tiny: Path, start_engine: StartEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("b3iq.engine.service._LONG_PROMPT", 100)
+    monkeypatch.setattr("b3iq.engine.service._READING_S", 0.01)
+    engine = start_engine(tiny)
+    long, short = ([{"role": "user", "content": "word " * count}] for count in (30, 3))
+    with engine._reading:
+        assert engine.encode_chat(short)
+        with pytest.raises(EngineOverloaded):
+            engine.encode_chat(long)
+    assert engine.encode_chat(long)
+
+
 @pytest.mark.parametrize("prompt", [[], [-1], [10**6], [5, 100_000]])
 def test_a_token_outside_the_vocabulary_is_refused_and_harms_nobody(
     tiny: Path, start_engine: StartEngine, prompt: list[int]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from b3iq.models.manifest import write_manifest
@@ -39,6 +39,25 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
     backend.train_from_iterator(TEXT, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=END, chat_template=TEMPLATE)
+
+
+def byte_fallback_tokenizer() -> Tokenizer:
+    """A tokenizer in the manner of Llama 2: what is not in the vocabulary is spelled in bytes."""
+    words = ["<unk>", "▁", "a", "b", *(f"<0x{byte:02X}>" for byte in range(256))]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    backend = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>", byte_fallback=True))
+    backend.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    )
+    backend.decoder = decoders.Sequence(
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    return backend
 
 
 def build(
@@ -74,13 +93,18 @@ def build(
     directory.mkdir(parents=True)
     model.save_pretrained(directory)
     tokens.save_pretrained(directory)
+    return seal(directory, name=name, parameters=model.num_parameters())
+
+
+def seal(directory: Path, *, name: str = "tiny", parameters: int = 1) -> Path:
+    """Write the manifest of what lies in the directory."""
     write_manifest(
         directory,
         name=name,
         version="1",
         description="Random weights for tests.",
         architecture="LlamaForCausalLM",
-        parameters=model.num_parameters(),
+        parameters=parameters,
         context_length=256,
         licence="Apache-2.0",
         source="tests",

@@ -61,6 +61,15 @@ def test_a_broken_safetensors_header_is_refused(model_dir: Path, content: bytes)
         verify(model_dir)
 
 
+def test_a_header_that_would_fill_the_memory_is_refused_unread(model_dir: Path) -> None:
+    """A hundred megabytes of small objects become more than two gigabytes in Python."""
+    header = b"{" + b" " * (20 * 1024 * 1024) + b"}"
+    (model_dir / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    seal(model_dir)
+    with pytest.raises(ModelRefused, match="not a safetensors file"):
+        verify(model_dir)
+
+
 REMOTE_CODE = {
     "auto_map": {"auto_map": {"AutoModel": "modeling_tiny.TinyModel"}},
     "auto_map nested in a text config": {"text_config": {"auto_map": {}}},

@@ -116,6 +116,27 @@ def test_an_engine_whose_event_does_not_end_has_failed(node, scripted, asked):
     assert only_receipt(node) == ("failed", 5, 1)
 
 
+def test_a_token_that_arrives_together_with_the_engines_end_is_shown_and_counted(
+    node, scripted, asked
+):
+    said = event("Hel", None, 1) + b'data: {"error": {"code": "engine_failed"}}\n\n'
+    scripted.script = [STREAM_HEAD, chunked(said), END]
+    told = events(asked(stream=True))
+    assert told[1]["choices"][0]["delta"]["content"] == "Hel"
+    assert told[-1]["error"]["code"] == "engine_failed"
+    assert only_receipt(node) == ("failed", 5, 1)
+
+
+def test_counts_that_no_receipt_can_hold_do_not_keep_the_node_from_its_next_start(
+    node, scripted, asked, monkeypatch
+):
+    monkeypatch.setattr(completion, "_NOTE_EVERY_S", 0.0)
+    scripted.script = [STREAM_HEAD, chunked(event("Hel", None, 2**53 - 1) + DONE), END]
+    asked(stream=True)
+    node.services.receipts.recover()
+    assert only_receipt(node)[0] == "failed"
+
+
 def test_an_engine_without_running_counts_is_counted_by_its_events(node, scripted, asked):
     scripted.script = [STREAM_HEAD, chunked(event("a") + event("b")), END]
     asked(stream=True)

@@ -75,6 +75,7 @@ def test_comments_and_other_fields_of_the_stream_are_passed_over(client, scripte
         b"data: {not json}\n\n",
         b"data: []\n\n",
         b"data: {}\n\n",
+        b"data: " + b"[" * 100_000 + b"\n\n",
         b'data: {"choices": "none"}\n\n',
         b'data: {"choices": [{}]}\n\n',
         b'data: {"choices": [], "usage": {"prompt_tokens": "many"}}\n\n',
@@ -111,7 +112,7 @@ def test_refusals_are_told_in_the_nodes_words(client, scripted, status, code, pa
     assert CANARY not in caught.value.message
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error": "text"}'])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error": "text"}', b"[" * 100_000])
 def test_a_refusal_in_no_known_form_is_a_refusal(client, scripted, body):
     with pytest.raises(EngineRefused):
         chunks(client, scripted, answer(400, body))
@@ -152,7 +153,7 @@ def test_models_carry_their_digest_and_unknown_ones_are_a_404(client):
     assert caught.value.param == "model"
 
 
-@pytest.mark.parametrize("body", [b"{}", b"[]", b'{"data": [{}]}', b"\xff"])
+@pytest.mark.parametrize("body", [b"{}", b"[]", b'{"data": [{}]}', b"\xff", b"[" * 100_000])
 def test_a_list_of_models_that_is_none_is_an_unavailable_engine(client, scripted, body):
     scripted.models = answer(200, body)
     with pytest.raises(EngineUnavailable):
