@@ -142,7 +142,7 @@ def test_a_fast_forwarded_timestamp_is_recovered_by_new_keys(
 
 
 def test_revoked_root_keys_sign_no_other_chain(installed: Machine, simulator: Simulator) -> None:
-    """Their holder forks off at the root that both trusted once, with versions as high as needed."""
+    """Their holder forks off at the root of former trust, with versions as high as needed."""
     thief = copy.deepcopy(simulator)
     simulator.rotate("root")
     simulator.offer(Release("1.1.0", 2))
