@@ -26,6 +26,18 @@ def test_a_dry_run_on_an_installed_host_would_change_nothing_and_shows_no_secret
         assert part not in done.stdout
 
 
+@pytest.mark.parametrize(
+    "wish", ["b3iq_keep_sate=true", "b3iq_keep_state=ture", "b3iq_keep_models=ture"]
+)
+def test_a_wish_to_keep_that_is_not_understood_removes_nothing(
+    host: Host, playbook: Playbook, wish: str
+) -> None:
+    done = playbook("uninstall", "-e", wish)
+    assert done.returncode != 0
+    assert "Nothing was removed" in done.stdout + done.stderr
+    assert host.run("systemctl is-active b3iq-node.service").stdout == "active\n"
+
+
 def test_a_drift_is_shown_by_a_dry_run_and_mended_by_a_run(host: Host, playbook: Playbook) -> None:
     host.run("sed -i 's/^stream_limit = .*/stream_limit = 1/' /etc/b3iq/node.toml")
     try:
