@@ -8,7 +8,6 @@ someone who reads that directory.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from securesystemslib.signer import CryptoSigner
 
 from b3iq.errors import B3iqError
+from b3iq.updater import fsops
 
 
 class KeysUnusable(B3iqError):
@@ -63,10 +63,8 @@ def create(directory: Path) -> None:
     for role in ROLES.values():
         for path in _files(directory, role):
             if not path.exists():
-                pem = CryptoSigner.generate_ed25519().private_bytes
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-                with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-                    file.write(pem)
+                # By a rename: a run that is killed leaves no key that is half one.
+                fsops.write_file(path, CryptoSigner.generate_ed25519().private_bytes, 0o600)
 
 
 def load(directory: Path) -> dict[str, tuple[CryptoSigner, ...]]:

@@ -82,6 +82,18 @@ class Simulator:
             },
         )
 
+    def delegate(self, role: str, pattern: str) -> None:
+        """One more delegation, after the others, with a key of its own."""
+        [signer] = self.signers[role] = [CryptoSigner.generate_ed25519()]
+        self.roles[role] = Targets(expires=self.in_days(30))
+        delegations = self.roles["targets"].delegations
+        assert delegations is not None
+        assert delegations.roles is not None
+        delegations.keys[signer.public_key.keyid] = signer.public_key
+        delegations.roles[role] = DelegatedRole(
+            role, [signer.public_key.keyid], 1, terminating=False, paths=[pattern]
+        )
+
     def add(self, role: str, path: str, content: bytes, *, serve: bytes | None = None) -> None:
         """Let a role sign a target; `serve` other bytes than the signed ones if given."""
         sha256 = hashlib.sha256(content).hexdigest()

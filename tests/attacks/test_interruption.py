@@ -11,6 +11,7 @@ import errno
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,13 @@ def test_too_little_space_is_refused_before_a_byte_is_written(
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1 << 20))
     assert machine.refused(simulator, simulator.trusted_root) == "no_space"
+
+
+def test_a_temporary_directory_that_takes_no_file_is_named(
+    installed: Machine, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(installed.work / "gone"))
+    assert installed.refused(simulator, simulator.trusted_root) == "disk_failed"
 
 
 def test_a_second_updater_is_refused(installed: Machine, simulator: Simulator) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tuf.api.metadata import MetaFile
 
 from tests.attacks.conftest import Machine
 from tests.attacks.parts import Release, node_layer
@@ -137,6 +139,57 @@ def test_a_fast_forwarded_timestamp_is_recovered_by_new_keys(
     simulator.publish_timestamp()
     assert updated.install(simulator, simulator.trusted_root)[0] == 0
     assert json.loads(updated.floors.read_bytes())["roles"]["timestamp"]["version"] == 5
+
+
+def test_revoked_root_keys_sign_no_other_chain(installed: Machine, simulator: Simulator) -> None:
+    """Their holder forks off at the root of former trust, with versions as high as needed."""
+    thief = copy.deepcopy(simulator)
+    simulator.rotate("root")
+    simulator.offer(Release("1.1.0", 2))
+    simulator.publish()
+    assert installed.install(simulator, simulator.trusted_root)[0] == 0
+    thief.rotate("root")
+    thief.offer(Release("6.6.6", 6))
+    for _ in range(3):
+        thief.publish()
+    assert installed.refused(thief, simulator.trusted_root) == "trusted_root_changed"
+    assert installed.version() == "1.1.0"
+
+
+@pytest.mark.parametrize("name", ["root", "timestamp", "nobody"])
+def test_a_stolen_snapshot_key_raises_no_floor_of_another_role(
+    updated: Machine, simulator: Simulator, name: str
+) -> None:
+    simulator.snapshot.meta[f"{name}.json"] = MetaFile(2_000_000)
+    simulator.publish_snapshot()
+    assert updated.install(simulator, simulator.trusted_root)[0] == 0
+    del simulator.snapshot.meta[f"{name}.json"]
+    simulator.rotate("snapshot")
+    simulator.publish_snapshot()
+    assert updated.install(simulator, simulator.trusted_root)[0] == 0
+
+
+def test_a_stolen_snapshot_key_hides_no_replay_of_a_timestamp(
+    updated: Machine, simulator: Simulator
+) -> None:
+    simulator.snapshot.meta["timestamp.json"] = MetaFile(2_000_000)
+    simulator.publish_snapshot()
+    former = simulator.files["metadata/timestamp.json"]
+    simulator.publish_timestamp()
+    assert updated.install(simulator, simulator.trusted_root)[0] == 0
+    simulator.files["metadata/timestamp.json"] = former
+    assert updated.refused(simulator, simulator.trusted_root) == "rollback"
+
+
+def test_a_refused_timestamp_is_not_remembered(updated: Machine, simulator: Simulator) -> None:
+    """CVE-2025-2888 of tough: its version would shut out the publisher's own next ones."""
+    honest = dict(simulator.files)
+    simulator.timestamp.version = 2_000_000
+    simulator.timestamp.snapshot_meta = simulator.describe("snapshot", 1)
+    simulator.publish_timestamp()
+    assert updated.refused(simulator, simulator.trusted_root) == "rollback"
+    simulator.files = honest
+    assert updated.install(simulator, simulator.trusted_root)[0] == 0
 
 
 def test_a_version_is_never_replaced_by_another_content(

@@ -84,6 +84,19 @@ def test_a_role_cannot_sign_outside_its_delegation(
         assert machine.refused(simulator, simulator.trusted_root) == code
 
 
+def test_what_a_terminating_delegation_lacks_is_looked_for_nowhere_else(
+    machine: Machine, simulator: Simulator
+) -> None:
+    """CVE-2025-2886 of tough: a later delegation of the same paths must not be asked."""
+    stolen = Release("6.6.6", 6, node=node_layer(b"stolen"))
+    simulator.delegate("other", "releases/*/*")
+    for path, content in stolen.targets.items():
+        role = path.partition("/")[0]
+        simulator.add("other" if role == "releases" else role, path, content)
+    simulator.publish()
+    assert machine.refused(simulator, simulator.trusted_root) == "target_not_signed"
+
+
 def test_an_unknown_channel_is_refused(machine: Machine, simulator: Simulator) -> None:
     code = machine.refused(simulator, simulator.trusted_root, "--channel", "beta")
     assert code == "target_not_signed"

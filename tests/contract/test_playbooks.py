@@ -76,8 +76,8 @@ def test_uninstall_undoes_every_role_that_install_runs_in_reverse() -> None:
     installed = [role for role in dict.fromkeys(used_roles("install.yml")) if role != "preflight"]
     order = ["base", "updater", "runtime", "engine", "node"]
     assert sorted(installed) == sorted(order)
-    assert used_roles("uninstall.yml") == order[::-1]
-    assert set(used_roles("uninstall.yml", "tasks_from")) == {"uninstall"}
+    assert used_roles("uninstall.yml") == ["preflight", *order[::-1]]
+    assert used_roles("uninstall.yml", "tasks_from") == ["settings", *["uninstall"] * len(order)]
 
 
 def test_the_wiring_stays_short_enough_to_read() -> None:

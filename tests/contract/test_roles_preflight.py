@@ -27,6 +27,7 @@ GOOD: dict[str, Any] = {
     "pid1": "systemd",
     "python": True,
     "installed": False,
+    "foreign": "",
     "port_holder": "",
     "nvidia_driver": "",
     "nvidia_devices": False,
@@ -58,6 +59,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "an installed host with a full disk": ({"disks": SMALL, "installed": True}, {}, []),
     "the port taken": ({"port_holder": "nginx"}, {}, ["taken by nginx"]),
     "the port held by the node itself": ({"port_holder": "ours"}, {}, []),
+    "somebody's account": ({"foreign": "the account b3iq-node"}, {}, ["the account b3iq-node"]),
     "cuda without a driver": ({}, {"preflight_accelerator": "cuda"}, ["no NVIDIA driver"]),
     "cuda without the devices": (
         GPU | {"nvidia_devices": False},

@@ -131,8 +131,12 @@ def check_before(floors: Floors, trusted_root_sha256: str, now: datetime) -> Non
 def check_after(floors: Floors, seen: Seen) -> None:
     """Compare what a verification saw with the floors.
 
+    The newest known root must be in the chain: keys that it revoked could otherwise sign
+    another root of its version, and another repository behind that.
+
     Raises:
         Rollback: a role is older than its floor, or has vanished.
+        TrustedRootChanged: the chain forks off before the newest root known here.
     """
     for role, floor in floors.roles.items():
         now = seen.roles.get(role)
@@ -143,6 +147,11 @@ def check_after(floors: Floors, seen: Seen) -> None:
                 f"{role} has version {now.version}; this machine has seen {floor.version}.",
                 remedy=_ROLLBACK,
             )
+    if floors.trusted_roots[-1] not in seen.roots:
+        raise TrustedRootChanged(
+            "The root chain of the repository leaves out the newest root that this machine trusts.",
+            remedy="Tell the publisher: someone who holds revoked root keys may have signed it.",
+        )
 
 
 _ROLLBACK = (

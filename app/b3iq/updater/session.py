@@ -56,9 +56,11 @@ def verified(request: Request) -> Iterator[tuple[Verified, Floors]]:
     with lock:
         now = datetime.now(UTC)
         floors = _floors(request)
-        release = trust.verify(
-            request.repository, request.trusted_root, floors, request.channel, now
-        )
+        # Metadata is kept in a temporary directory while it is verified.
+        with fsops.named_failures():
+            release = trust.verify(
+                request.repository, request.trusted_root, floors, request.channel, now
+            )
         floors = floors_.raised(floors, release.seen, now)
         if not request.dry:
             floors_.write(request.floors_file, floors)

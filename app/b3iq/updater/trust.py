@@ -210,13 +210,17 @@ def _seen(directory: Path) -> Seen:
     timestamp = Metadata[Timestamp].from_file(str(directory / "timestamp.json")).signed
     snapshot = Metadata[Snapshot].from_file(str(directory / "snapshot.json")).signed
     targets = Metadata[Targets].from_file(str(directory / "targets.json")).signed
-    keys = {role: tuple(sorted(entry.keyids)) for role, entry in root.roles.items()}
-    if targets.delegations is not None and targets.delegations.roles is not None:
-        keys |= {
-            name: tuple(sorted(role.keyids)) for name, role in targets.delegations.roles.items()
-        }
+    delegated = (targets.delegations and targets.delegations.roles) or {}
+    keys = {
+        role: tuple(sorted(entry.keyids)) for role, entry in {**root.roles, **delegated}.items()
+    }
     versions = {"root": root.version, "timestamp": timestamp.version, "snapshot": snapshot.version}
-    versions |= {name.removesuffix(".json"): meta.version for name, meta in snapshot.meta.items()}
+    # A snapshot may name anything; only for targets roles it is the one to ask.
+    versions |= {
+        role: meta.version
+        for role in keys.keys() - versions.keys()
+        if (meta := snapshot.meta.get(f"{role}.json"))
+    }
     return Seen(
         roots=tuple(manifest_.digest(path.read_bytes()) for path in history),
         roles={

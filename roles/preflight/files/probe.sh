@@ -33,6 +33,17 @@ if cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
     fi
 fi
 
+# What stands under our names and is not ours: it would be taken over, and removed with the node.
+foreign=''
+for user in b3iq-node b3iq-engine; do
+    home=$(getent passwd "$user" | cut -d: -f6)
+    if [ "${home:-/nonexistent}" != /nonexistent ]; then foreign="$foreign, the account $user"; fi
+done
+command=/usr/local/bin/b3iq
+if [ -e "$command" ] && [ "$(readlink "$command")" != /opt/b3iq/current/bin/b3iq ]; then
+    foreign="$foreign, the file $command"
+fi
+
 driver=''
 if [ -r /proc/driver/nvidia/version ]; then
     driver=$(sed -n 's/^NVRM version:.* \([0-9][0-9.]*\)  .*/\1/p' /proc/driver/nvidia/version)
@@ -52,5 +63,5 @@ done
 
 printf '{"os_id": %s, "os_version": %s, "architecture": %s, "pid1": %s, "python": %s, ' \
     "$(text "$os_id")" "$(text "$os_version")" "$(text "$architecture")" "$(text "$pid1")" "$python"
-printf '"installed": %s, "port_holder": %s, "nvidia_driver": %s, "nvidia_devices": %s, "disks": [%s]}\n' \
-    "$installed" "$(text "$holder")" "$(text "$driver")" "$devices" "$disks"
+printf '"installed": %s, "foreign": %s, "port_holder": %s, "nvidia_driver": %s, "nvidia_devices": %s, "disks": [%s]}\n' \
+    "$installed" "$(text "${foreign#, }")" "$(text "$holder")" "$(text "$driver")" "$devices" "$disks"

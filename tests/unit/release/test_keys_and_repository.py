@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -43,6 +45,18 @@ def test_keys_are_private_and_made_once(tmp_path: Path) -> None:
     keys.create(tmp_path / "keys")
     assert _files(tmp_path) == before
     assert len(before) == sum(role.count for role in keys.ROLES.values())
+
+
+def test_a_run_killed_while_it_writes_a_key_leaves_none_that_is_broken(tmp_path: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        sys.addaudithook(lambda event, _: os._exit(9) if event == "os.rename" else None)
+        keys.create(tmp_path / "keys")
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert not list((tmp_path / "keys").glob("*.pem"))
+    keys.create(tmp_path / "keys")
+    assert len(keys.load(tmp_path / "keys")) == len(keys.ROLES)
 
 
 def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
