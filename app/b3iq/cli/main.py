@@ -18,6 +18,7 @@ VERBS = {
     "chat": ("b3iq.cli.chat:chat", "Chat with a model of the node."),
     "credentials": ("b3iq.cli.credentials:credentials", "Make the node's secret files."),
     "keys": ("b3iq.cli.keys:keys", "Create, list and revoke local keys."),
+    "lan": ("b3iq.cli.lan:lan", "Show what other machines reach, and the certificate."),
     "receipts": ("b3iq.cli.receipts:receipts", "List and verify signed receipts."),
     "serve": ("b3iq.cli.serve:serve", "Run node and engine in the foreground."),
     "setup-url": ("b3iq.cli.setup_url:setup_url", "Make the link that claims the node."),

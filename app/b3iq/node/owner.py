@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from flask import request
 from werkzeug.wrappers import Response
@@ -45,14 +45,21 @@ def log_in(name: str, password: str, response: Response) -> None:
 
 
 def _client(address: str | None) -> str:
-    """Whom the throttle counts for: an address, and this machine as one client.
+    """Whom the throttle counts for; whatever comes over the LAN listener is never the console.
 
-    Any local process may call from each of the 2^24 addresses of 127.0.0.0/8.
+    This machine is one client: any local process may call from each of the 2^24 addresses
+    of 127.0.0.0/8. So is a network of IPv6, of which every host has 2^64 addresses.
     """
     try:
-        return "loopback" if ip_address(address or "").is_loopback else str(address)
+        peer = ip_address(address or "")
     except ValueError:
         return "unknown"
+    if isinstance(peer, IPv6Address):
+        peer = peer.ipv4_mapped or peer
+    lan = connection.is_tls(request.environ)
+    if peer.is_loopback:
+        return "loopback over LAN" if lan else "loopback"
+    return str(ip_network((peer, 64), strict=False)) if peer.version == 6 else str(peer)
 
 
 def begin_session(owner: Owner, response: Response) -> None:

@@ -14,6 +14,7 @@ from b3iq.credentials.owners import Owners
 from b3iq.credentials.sessions import Sessions
 from b3iq.credentials.setup_tokens import SetupTokens
 from b3iq.credentials.throttle import LoginThrottle
+from b3iq.node import lan
 from b3iq.node.engine_client import EngineClient
 from b3iq.node.metrics import Metrics
 from b3iq.node.streams import StreamSlots
@@ -40,6 +41,7 @@ class Services:
     engine: EngineClient
     streams: StreamSlots
     metrics: Metrics
+    lan: lan.Lan | None
 
 
 def build(config: NodeConfig, paths: Paths) -> Services:
@@ -47,6 +49,7 @@ def build(config: NodeConfig, paths: Paths) -> Services:
 
     Raises:
         CredentialFileError: a secret of the node is missing or open to others.
+        PairRefused: the certificate of the LAN listener cannot be used.
     """
     pepper = secret_files.read(secret_files.TOKEN_PEPPER, paths)
     signer = Signer(secret_files.read(secret_files.NODE_IDENTITY, paths))
@@ -70,6 +73,7 @@ def build(config: NodeConfig, paths: Paths) -> Services:
         engine=EngineClient(paths.engine_socket, config.engine_connect_s),
         streams=streams,
         metrics=metrics,
+        lan=lan.load(config, paths),
     )
 
 
