@@ -46,8 +46,11 @@ class TlsSocket(ssl.SSLSocket):
         view = memoryview(data)
         try:
             while view:
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                self.settimeout(left)
                 view = view[self.send(view, flags) :]
-                self.settimeout(max(end - time.monotonic(), 0.001))
         finally:
             self.settimeout(timeout)
 
