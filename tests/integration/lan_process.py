@@ -73,3 +73,12 @@ def lan_node() -> Iterator[tuple[NodeProcess, Lan]]:
         secret_files.create_pair(node.paths.credentials, make)
         node.start()
         yield node, Lan(port, node.admin.get("/admin/status")["lan"]["pem"])
+
+
+@contextmanager
+def claimed_lan_node() -> Iterator[tuple[NodeProcess, Lan]]:
+    """A started node with its owner, Ada."""
+    with lan_node() as (node, lan):
+        with node.client() as client:
+            assert node.claim(client).status_code == 201
+        yield node, lan

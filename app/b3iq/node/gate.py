@@ -1,10 +1,10 @@
 """What every request passes before its view: numbered as in docs/architecture.md, denying by
 default.
 
-2. On the LAN listener, the address is on the allow-list and the node has its owner (403
-   otherwise, see `b3iq.node.lan`).
-3. The Host is one of the node's own names (421 otherwise): a page of another site whose
-   name was rebound to this address gets nothing. The admin socket has no host.
+3. On the LAN listener, the address is on the allow-list and the node has its owner (403
+   otherwise, see `b3iq.node.lan`). The Host is one of the node's own names (421 otherwise):
+   a page of another site whose name was rebound to this address gets nothing. The admin
+   socket has no host.
 4. Route and method have a line in the policy table; the admin socket and TCP each see
    only their own routes (404/405).
 5. A credential of one of the line's classes is shown (401/403).

@@ -1,6 +1,6 @@
 """The second listener: other machines, over TLS, from listed addresses, of a claimed node.
 
-What a connection passes before the first line of `b3iq.node.gate`:
+What a connection passes before anything else, lettered as in docs/architecture.md:
 a. the packet filter and systemd, on a host, let only the allow-list reach the port;
 b. the handshake, made in the worker's loop without a thread (`b3iq.node.worker`);
 c. its address must be on the allow-list, whoever it says that it forwards for (403);
@@ -62,6 +62,7 @@ class Lan:
             HttpError: 403, with the reason.
         """
         if not self.admits(request.remote_addr):
+            _log.info("lan_address_refused", extra={"client": request.remote_addr})
             raise HttpError(
                 403,
                 "Your address is not on this node's allow-list.",

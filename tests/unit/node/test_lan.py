@@ -8,12 +8,14 @@ import threading
 import time
 
 import pytest
+from gunicorn.config import Config
 from pydantic import ValidationError
 
 from b3iq.config import NodeConfig
 from b3iq.credentials import secret_files, tls_pair
 from b3iq.errors import ConfigError
 from b3iq.node import lan, tls
+from b3iq.node.connections import LanConnections
 from b3iq.node.main import refuse_lan_without_tls
 from b3iq.paths import Paths
 from b3iq.schemas import faults
@@ -166,3 +168,27 @@ def test_one_write_has_one_deadline_however_many_records_it_takes(connected):
     done.set()
     reader.join()
     assert ours.gettimeout() == 0.3
+
+
+def test_the_lan_has_its_share_of_places_and_no_more(opened):
+    share = LanConnections(Config(), limit=1)
+    address, pairs = ("192.168.1.1", 1), [socket.socketpair() for _ in range(3)]
+    first = share.take(pairs[0][0], address, address, opened)
+    assert first in share
+    assert share.is_full
+    assert share.take(pairs[1][0], address, address, opened) is None
+    assert pairs[1][1].recv(1) == b""
+    first.close()
+    assert not share.is_full
+    second = share.take(pairs[2][0], address, address, opened)
+    assert second in share
+    second.close()
+    for _, theirs in pairs:
+        theirs.close()
+
+
+def test_a_listener_that_the_settings_do_not_know_gets_no_connection():
+    ours, theirs = socket.socketpair()
+    assert LanConnections(Config(), limit=1).take(ours, ("", 0), ("", 0), None) is None
+    with theirs:
+        assert theirs.recv(1) == b""
