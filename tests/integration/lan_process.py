@@ -23,13 +23,13 @@ STRANGER = "127.0.0.6"
 NAME = "node.test"
 
 
-def lan_settings(port: int) -> dict[str, object]:
-    """Settings of node.toml that open the listener."""
+def lan_settings(port: int, *more: str) -> dict[str, object]:
+    """Settings of node.toml that open the listener, to `more` addresses too."""
     return {
         "lan_listen_address": LISTEN,
         "lan_listen_port": port,
         "lan_host_names": [NAME],
-        "lan_allow": [f"{ALLOWED}/32"],
+        "lan_allow": [f"{ALLOWED}/32", *more],
     }
 
 
@@ -62,12 +62,12 @@ class Lan:
 
 
 @contextmanager
-def lan_node() -> Iterator[tuple[NodeProcess, Lan]]:
-    """A started node that nobody has claimed."""
+def lan_node(*more: str) -> Iterator[tuple[NodeProcess, Lan]]:
+    """A started node that nobody has claimed; it admits `more` addresses too."""
     with node_process() as node:
         port = free_port()
         with node.paths.node_config.open("a") as file:
-            for name, value in lan_settings(port).items():
+            for name, value in lan_settings(port, *more).items():
                 file.write(f"{name} = {json.dumps(value)}\n")
         make = partial(tls_pair.make, [NAME, LISTEN])
         secret_files.create_pair(node.paths.credentials, make)
@@ -76,9 +76,9 @@ def lan_node() -> Iterator[tuple[NodeProcess, Lan]]:
 
 
 @contextmanager
-def claimed_lan_node() -> Iterator[tuple[NodeProcess, Lan]]:
-    """A started node with its owner, Ada."""
-    with lan_node() as (node, lan):
+def claimed_lan_node(*more: str) -> Iterator[tuple[NodeProcess, Lan]]:
+    """The same with its owner, Ada."""
+    with lan_node(*more) as (node, lan):
         with node.client() as client:
             assert node.claim(client).status_code == 201
         yield node, lan
