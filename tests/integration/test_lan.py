@@ -5,6 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from b3iq.credentials import secret_files
+from b3iq.node.policy import POLICY
 from tests.integration.lan_process import (
     ALLOWED,
     LISTEN,
@@ -14,6 +16,7 @@ from tests.integration.lan_process import (
     lan_node,
 )
 from tests.integration.node_process import PASSWORD
+from tests.integration.test_boundary_life import assert_nowhere, written_by
 
 
 @pytest.fixture(scope="module")
@@ -48,18 +51,19 @@ def test_a_listed_address_is_answered_with_the_certificate_that_the_node_names(n
     assert ("DNS", NAME) in shown["subjectAltName"]
 
 
-PATHS = ["/health", "/", "/login", "/setup/", "/v1/models", "/nothing", "/static/base.css"]
+# Every route of the policy table, those of the administrator's socket, and one that is none.
+ROUTES = sorted({(method, rule.path) for rule in POLICY for method in rule.methods})
+ROUTES += [("HEAD", "/health"), ("OPTIONS", "/"), ("GET", "/nothing")]
 
 
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+@pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_an_address_that_is_not_listed_is_told_so_and_nothing_else(node, lan, method, path):
     _, key = node.new_key()
     headers = {"Authorization": f"Bearer {key}", "Host": "evil.example"}
     with lan.client(STRANGER, headers=headers) as client:
         answer = client.request(method, path)
     assert answer.status_code == 403
-    assert "allow-list" in answer.text
+    assert "allow-list" in answer.text or method == "HEAD"
 
 
 @pytest.mark.parametrize(
@@ -104,10 +108,10 @@ def test_a_node_without_an_owner_answers_nothing_but_the_refusal():
     with lan_node() as (node, lan):
         token = node.setup_token()
         with lan.client() as client:
-            for path in (*PATHS, f"/setup/#token={token}"):
-                answer = client.get(path)
+            for method, path in (*ROUTES, ("GET", f"/setup/#token={token}")):
+                answer = client.request(method, path)
                 assert answer.status_code == 403
-                assert "no owner yet" in answer.text
+                assert "no owner yet" in answer.text or method == "HEAD"
             body = {"token": token, "owner_name": "Eve", "password": PASSWORD}
             assert code(client.post("/setup/claim", json=body)) == (403, "node_not_claimed")
             bearer = {"Authorization": f"Bearer {token}"}
@@ -116,6 +120,15 @@ def test_a_node_without_an_owner_answers_nothing_but_the_refusal():
                 assert node.claim(local).status_code == 201
             # From the next request on, without a restart.
             assert client.get("/health").status_code == 200
+
+
+def test_the_private_key_is_in_no_log_listing_or_file_but_its_own(node, lan):
+    with lan.client() as client:
+        assert client.get("/health").status_code == 200
+    pair = (node.paths.credentials / secret_files.LAN_TLS).read_text()
+    lines = pair.partition("-----END PRIVATE")[0].splitlines()[1:]
+    assert len(lines) == 3
+    assert_nowhere([line for line in lines if len(line) > 40], written_by(node))
 
 
 # --- the owner's session -----------------------------------------------------------------

@@ -15,8 +15,9 @@ architecture=$(dpkg --print-architecture 2>/dev/null || uname -m)
 pid1=$(cat /proc/1/comm 2>/dev/null)
 python=false
 if [ -x /usr/bin/python3.11 ]; then python=true; fi
+# Asked only where it is needed: the question may load a module of the kernel.
 nft=false
-if [ -x /usr/sbin/nft ]; then nft=true; fi
+if [ "$lan_port" != 0 ] && /usr/sbin/nft list tables >/dev/null 2>&1; then nft=true; fi
 installed=false
 if [ -e /opt/b3iq/current ]; then installed=true; fi
 
