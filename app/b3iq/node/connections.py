@@ -1,4 +1,4 @@
-"""Connections as gunicorn's worker keeps them, where ours differ."""
+"""The connections of other machines, as gunicorn's worker keeps them, and their share."""
 
 from __future__ import annotations
 
@@ -6,29 +6,10 @@ import contextlib
 import socket
 from typing import Any
 
-from gunicorn.http.errors import InvalidRequestLine
-from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn
 
 from b3iq.node import tls
 from b3iq.node.lan import Lan
-
-
-class GatheredUnreader(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
-    """Has what was gathered and reads nothing more: waiting is not a thread's business."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__(sock)
-        self.in_head = True
-
-    def chunk(self, _size_hint: int | None = None) -> bytes:
-        """Refuse: the parser wants more than was gathered as the whole request.
-
-        Raises:
-            InvalidRequestLine: more of the header, so it was given something else than HTTP.
-            TimeoutError: more of the body.
-        """
-        raise InvalidRequestLine("") if self.in_head else TimeoutError
 
 
 class LanConnection(TConn):  # type: ignore[misc] # gunicorn has no types

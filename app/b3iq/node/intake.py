@@ -9,7 +9,11 @@ reads nothing more: where parser and looks disagree, the request is refused.
 from __future__ import annotations
 
 import re
+import socket
 import time
+
+from gunicorn.http.errors import InvalidRequestLine
+from gunicorn.http.unreader import SocketUnreader
 
 HEAD_LIMIT = 64 * 1024
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
@@ -123,3 +127,20 @@ class Intake:
         current = head.partition(b"\r\n")[0].endswith(b" HTTP/1.1")
         self.wants_continue = current and _CONTINUE.search(head) is not None
         return True
+
+
+class GatheredUnreader(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
+    """Has what was gathered and reads nothing more: waiting is not a thread's business."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.in_head = True
+
+    def chunk(self, _size_hint: int | None = None) -> bytes:
+        """Refuse: the parser wants more than was gathered as the whole request.
+
+        Raises:
+            InvalidRequestLine: more of the header, so it was given something else than HTTP.
+            TimeoutError: more of the body.
+        """
+        raise InvalidRequestLine("") if self.in_head else TimeoutError

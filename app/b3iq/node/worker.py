@@ -29,8 +29,8 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from b3iq import systemd
 from b3iq.node import junk, tls
-from b3iq.node.connections import GatheredUnreader, LanConnections
-from b3iq.node.intake import Intake
+from b3iq.node.connections import LanConnections
+from b3iq.node.intake import GatheredUnreader, Intake
 from b3iq.node.linger import LINGER_S, Lingering
 
 _RECV = 64 * 1024
