@@ -11,6 +11,7 @@ import os
 import socket
 import ssl
 import struct
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from flask import Request
@@ -49,3 +50,21 @@ def cookie_name(request: Request) -> str:
 def had_session(request: Request) -> bool:
     """Whether a session cookie was shown, valid or not."""
     return cookie_name(request) in request.cookies
+
+
+def client_of(request: Request) -> str:
+    """Whom the throttle counts for; whatever comes over the LAN listener is never the console.
+
+    This machine is one client: any local process may call from each of the 2^24 addresses
+    of 127.0.0.0/8. So is a network of IPv6, of which every host has 2^64 addresses.
+    """
+    try:
+        peer = ip_address(request.remote_addr or "")
+    except ValueError:
+        return "unknown"
+    if isinstance(peer, IPv6Address):
+        peer = peer.ipv4_mapped or peer
+    lan = is_tls(request.environ)
+    if peer.is_loopback:
+        return "loopback over LAN" if lan else "loopback"
+    return str(ip_network((peer, 64), strict=False)) if peer.version == 6 else str(peer)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from ipaddress import IPv6Address, ip_address, ip_network
 
-from flask import Request, request
+from flask import request
 from werkzeug.wrappers import Response
 
 from b3iq.credentials.errors import LoginRefused, TooManyAttempts
@@ -31,7 +30,7 @@ def log_in(name: str, password: str, response: Response) -> None:
         TooManyAttempts: this client has to wait.
     """
     node = services()
-    client = client_of(request)
+    client = connection.client_of(request)
     try:
         # Counted first: a hundred guesses at once are as slow as a hundred in a row.
         node.throttle.admit(client)
@@ -42,24 +41,6 @@ def log_in(name: str, password: str, response: Response) -> None:
     node.throttle.clear(client)
     _log.info("login", extra={"client": client})
     begin_session(owner, response)
-
-
-def client_of(request: Request) -> str:
-    """Whom the throttle counts for; whatever comes over the LAN listener is never the console.
-
-    This machine is one client: any local process may call from each of the 2^24 addresses
-    of 127.0.0.0/8. So is a network of IPv6, of which every host has 2^64 addresses.
-    """
-    try:
-        peer = ip_address(request.remote_addr or "")
-    except ValueError:
-        return "unknown"
-    if isinstance(peer, IPv6Address):
-        peer = peer.ipv4_mapped or peer
-    lan = connection.is_tls(request.environ)
-    if peer.is_loopback:
-        return "loopback over LAN" if lan else "loopback"
-    return str(ip_network((peer, 64), strict=False)) if peer.version == 6 else str(peer)
 
 
 def begin_session(owner: Owner, response: Response) -> None:

@@ -8,13 +8,15 @@ import threading
 import time
 
 import pytest
+from flask import Request
 from gunicorn.config import Config
 from pydantic import ValidationError
+from werkzeug.test import EnvironBuilder
 
 from b3iq.config import NodeConfig
 from b3iq.credentials import secret_files, tls_pair
 from b3iq.errors import ConfigError
-from b3iq.node import lan, tls
+from b3iq.node import connection, lan, tls
 from b3iq.node.connections import LanConnections
 from b3iq.node.main import refuse_lan_without_tls
 from b3iq.paths import Paths
@@ -192,3 +194,25 @@ def test_a_listener_that_the_settings_do_not_know_gets_no_connection():
     assert LanConnections(Config(), limit=1).take(ours, ("", 0), ("", 0), None) is None
     with theirs:
         assert theirs.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    ("address", "local", "remote"),
+    [
+        ("127.0.0.1", "loopback", "loopback over LAN"),
+        ("127.9.9.9", "loopback", "loopback over LAN"),
+        ("::1", "loopback", "loopback over LAN"),
+        ("::ffff:127.0.0.1", "loopback", "loopback over LAN"),
+        ("192.168.1.7", "192.168.1.7", "192.168.1.7"),
+        ("::ffff:192.168.1.7", "192.168.1.7", "192.168.1.7"),
+        # Every host of IPv6 has 2^64 addresses.
+        ("fd00:1::7", "fd00:1::/64", "fd00:1::/64"),
+        ("fd00:1::8:7:6:5", "fd00:1::/64", "fd00:1::/64"),
+        ("junk", "unknown", "unknown"),
+    ],
+)
+def test_guesses_count_for_a_client_that_cannot_be_multiplied(connected, address, local, remote):
+    plain = EnvironBuilder(environ_overrides={"REMOTE_ADDR": address}).get_environ()
+    assert connection.client_of(Request(plain)) == local
+    over_tls = plain | {"gunicorn.socket": connected[0]}
+    assert connection.client_of(Request(over_tls)) == remote
