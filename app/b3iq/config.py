@@ -7,15 +7,32 @@ no setting is secret (secrets are credentials, see `b3iq.credentials`).
 from __future__ import annotations
 
 import tomllib
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from b3iq.errors import ConfigError
 from b3iq.schemas import Sha256, faults
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _network(text: str) -> str:
+    if ip_network(text).prefixlen == 0:
+        raise ValueError("a list that allows every address is no allow-list")
+    return text
+
+
+def _address(text: str) -> str:
+    return str(ip_address(text)) if text else text
+
+
+Network = Annotated[str, AfterValidator(_network)]
+Address = Annotated[str, AfterValidator(_address)]
+# A DNS name or an address, without brackets and port.
+HostName = Annotated[str, Field(pattern=r"^([A-Za-z0-9.-]{1,253}|[0-9A-Fa-f:.]{2,45})$")]
 
 
 class Settings(BaseModel):
@@ -44,6 +61,42 @@ class NodeConfig(Settings):
     # How long a request may wait for the engine to accept it before 503.
     engine_connect_s: Annotated[float, Field(gt=0)] = 5.0
     drain_s: Annotated[float, Field(gt=0)] = 30.0
+    # The second listener, for other machines: TLS only, and off while its address is empty.
+    lan_listen_address: Address = ""
+    lan_listen_port: Port = 8832
+    # Names besides the address that a Host header may carry there.
+    lan_host_names: list[HostName] = []
+    # Networks (192.168.1.0/24) and addresses whose requests are answered there.
+    lan_allow: list[Network] = []
+
+    @property
+    def has_lan(self) -> bool:
+        """Whether other machines are to be answered."""
+        return bool(self.lan_listen_address)
+
+    @property
+    def lan_names(self) -> list[str]:
+        """What the node is called on the LAN: its names, and its address if it is one."""
+        everywhere = self.has_lan and ip_address(self.lan_listen_address).is_unspecified
+        own = [] if everywhere or not self.has_lan else [self.lan_listen_address]
+        return list(dict.fromkeys([name.lower() for name in self.lan_host_names] + own))
+
+    @model_validator(mode="after")
+    def _lan_is_closed(self) -> Self:
+        if not self.has_lan:
+            return self
+        if not self.lan_allow:
+            raise ValueError("lan_allow is empty: list the networks that may reach the node")
+        if not self.lan_names:
+            raise ValueError("lan_host_names is empty: name what clients will call the node")
+        # The listener of a connection is told by its address.
+        if self.lan_listen_address == self.listen_address:
+            raise ValueError("lan_listen_address is listen_address: use one of the LAN")
+        if ip_address(self.lan_listen_address).is_unspecified and (
+            self.lan_listen_port == self.listen_port
+        ):
+            raise ValueError("lan_listen_port is listen_port: use another")
+        return self
 
 
 class EngineConfig(Settings):

@@ -29,6 +29,8 @@ GOOD: dict[str, Any] = {
     "installed": False,
     "foreign": "",
     "port_holder": "",
+    "lan_port_holder": "",
+    "nft": False,
     "nvidia_driver": "",
     "nvidia_devices": False,
     "disks": [
@@ -60,6 +62,16 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "the port taken": ({"port_holder": "nginx"}, {}, ["taken by nginx"]),
     "the port held by the node itself": ({"port_holder": "ours"}, {}, []),
     "somebody's account": ({"foreign": "the account b3iq-node"}, {}, ["the account b3iq-node"]),
+    "a LAN listener": (
+        {"nft": True},
+        {"preflight_lan_port": 8832, "preflight_lan_allow": ["192.168.1.0/24"]},
+        [],
+    ),
+    "a LAN listener for nobody, unfiltered, on a port that is taken": (
+        {"lan_port_holder": "nginx"},
+        {"preflight_lan_port": 8832},
+        ["8832 is taken by nginx", "List networks in node_lan_allow", "apt-get install nftables"],
+    ),
     "cuda without a driver": ({}, {"preflight_accelerator": "cuda"}, ["no NVIDIA driver"]),
     "cuda without the devices": (
         GPU | {"nvidia_devices": False},
@@ -165,7 +177,7 @@ def probe(*arguments: str) -> dict[str, Any]:
 
 
 def test_the_probe_says_what_this_machine_is() -> None:
-    found = probe("1", "b3iq-node.socket", "/opt/b3iq", "/var/lib/b3iq")
+    found = probe("1", "0", "b3iq-node.socket", "/opt/b3iq", "/var/lib/b3iq")
     assert sorted(found) == sorted(GOOD)
     assert found["pid1"] == Path("/proc/1/comm").read_text().strip()
     assert found["python"] is Path("/usr/bin/python3.11").exists()
@@ -178,10 +190,18 @@ def test_the_probe_sees_that_a_port_is_taken(family: socket.AddressFamily) -> No
     with socket.socket(family) as listener:
         listener.bind(("127.0.0.1" if family is socket.AF_INET else "::1", 0))
         port = str(listener.getsockname()[1])
-        assert probe(port, "b3iq-node.socket")["port_holder"] == ""
+        assert probe(port, "0", "b3iq-node.socket")["port_holder"] == ""
         listener.listen()
-        assert probe(port, "b3iq-node.socket")["port_holder"] not in ("", "ours")
-    assert probe(port, "b3iq-node.socket")["port_holder"] == ""
+        assert probe(port, "0", "b3iq-node.socket")["port_holder"] not in ("", "ours")
+    assert probe(port, "0", "b3iq-node.socket")["port_holder"] == ""
+
+
+def test_the_probe_sees_that_the_lan_port_is_taken_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        found = probe("1", port, "b3iq-node.socket")
+    assert found["lan_port_holder"] not in ("", "ours")
+    assert found["port_holder"] == ""
 
 
 def test_the_probe_runs_where_there_is_no_python(tmp_path: Path) -> None:
@@ -191,7 +211,7 @@ def test_the_probe_runs_where_there_is_no_python(tmp_path: Path) -> None:
     for tool in ("awk", "cat", "cut", "df", "dirname", "dpkg", "grep", "head", "sed", "tail", "tr"):
         (tools / tool).symlink_to(f"/usr/bin/{tool}")
     done = subprocess.run(
-        ["/bin/sh", str(PROBE), "1", "b3iq-node.socket", "/opt"],
+        ["/bin/sh", str(PROBE), "1", "0", "b3iq-node.socket", "/opt"],
         check=True,
         capture_output=True,
         text=True,

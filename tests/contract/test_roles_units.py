@@ -37,6 +37,11 @@ def unit(role: str, accelerator: str, kind: str = "service") -> str:
         "_node_stop_timeout_s": 45,
         "_node_tasks_limit": 128,
         "_node_listen": "127.0.0.1:8831",
+        # Without a LAN listener; with one, test_roles_lan renders them as Ansible does.
+        "_node_lan_listen": [],
+        "_node_lan_networks": [],
+        "_node_lan_units": [],
+        "_node_secrets": ["b3iq-token-pepper", "b3iq-node-identity"],
         f"{role}_release": "1.0.0",
     }
     path = ROOT / f"roles/{role}/templates/etc/systemd/system/b3iq-{role}.{kind}.j2"

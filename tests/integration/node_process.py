@@ -30,7 +30,7 @@ class NodeProcess:
     def __init__(self, state: Path) -> None:
         self.state = state
         self.paths = Paths.under(state)
-        self.port = _free_port()
+        self.port = free_port()
         self.log = state / "node.log"
         # What Python is told to run: the node, or a test's program around it.
         self.program = ["-m", "b3iq.node"]
@@ -149,7 +149,7 @@ def node_process() -> Iterator[NodeProcess]:
         rmtree(state)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -11,6 +11,7 @@ _ROOT = "root:root"
 TABLE = {
     "/etc/b3iq": FileStatus("directory", 0o755, _ROOT),
     "/etc/b3iq/engine.toml": FileStatus("file", 0o644, _ROOT),
+    "/etc/b3iq/lan.nft": FileStatus("file", 0o644, _ROOT),
     "/etc/b3iq/node.toml": FileStatus("file", 0o644, _ROOT),
     "/etc/b3iq/trusted-root.json": FileStatus("file", 0o644, _ROOT),
     "/etc/credstore.encrypted": FileStatus("directory", 0o700, _ROOT),

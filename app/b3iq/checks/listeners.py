@@ -1,4 +1,4 @@
-"""The node's port, or a service, listens for other machines."""
+"""The node's port, or a service, listens for machines that the settings do not open it to."""
 
 from __future__ import annotations
 
@@ -19,17 +19,27 @@ def _look(host: Host) -> Finding:
         for line in _lines(host, f"/proc/net/{table}"):
             fields = line.split()
             address, port = parse_address(fields[1])
-            ours = fields[7] in users or (
-                table[:3] == "tcp" and port == host.node_config.listen_port
-            )
-            if fields[3] == state and ours and not address.is_loopback:
+            ours = fields[7] in users or (table[:3] == "tcp" and port in _ports(host))
+            if fields[3] == state and ours and not _is_meant(host, address, port):
                 faults.append(f"{address} port {port} ({table}) is open to other machines")
     return judged(
         faults,
-        fine="Nothing of the node's listens beyond this machine.",
-        remedy="Set node_listen_address to 127.0.0.1 and run the install playbook; "
-        "`ss -tlnp` names the process.",
+        fine="Nothing of the node's listens beyond what the settings open.",
+        remedy="Set node_listen_address to 127.0.0.1 and node_lan_listen_address to what is meant, "
+        "and run the install playbook; `ss -tlnp` names the process.",
     )
+
+
+def _ports(host: Host) -> set[int]:
+    config = host.node_config
+    return {config.listen_port, *([config.lan_listen_port] if config.has_lan else [])}
+
+
+def _is_meant(host: Host, address: IPv4Address | IPv6Address, port: int) -> bool:
+    config = host.node_config
+    if not config.has_lan or port != config.lan_listen_port:
+        return address.is_loopback
+    return address == ip_address(config.lan_listen_address)
 
 
 def _lines(host: Host, table: str) -> list[str]:
@@ -53,8 +63,8 @@ def parse_address(text: str) -> tuple[IPv4Address | IPv6Address, int]:
 
 CHECK = Check(
     id="listeners",
-    title="nothing listens beyond this machine",
-    examines="`/proc/net/tcp`, `udp` and their IPv6 twins: the node's port and the services' users",
+    title="nothing listens beyond what the settings open",
+    examines="`/proc/net/tcp`, `udp` and their IPv6 twins: the node's ports, the services' users",
     look=_look,
     needs=("node-settings",),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from b3iq.checks import (
     accounts,
     admin_answers,
+    audit_log,
     clock,
     confinement,
     control_groups,
@@ -77,6 +78,7 @@ _MODULES = (
     node_answers,
     admin_answers,
     owner_claimed,
+    audit_log,
     engine_answers,
     engine_model,
 )

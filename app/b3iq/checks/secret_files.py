@@ -6,7 +6,7 @@ from pathlib import Path
 
 from b3iq.checks.check import Check, Finding, judged
 from b3iq.checks.host import FileStatus, Host
-from b3iq.credentials.secret_files import LENGTHS
+from b3iq.credentials.secret_files import LAN_TLS, LENGTHS
 from b3iq.credentials.secret_table import (
     CREDSTORE,
     DECRYPTED,
@@ -56,7 +56,7 @@ def _in_development(host: Host) -> list[str]:
     database = sorted(paths.node_state.glob("*"))
     owner = host.machine.owner(paths.state.parent)
     faults = [f"{host.named(path)} is missing" for path in required if not path.exists()]
-    for path in (paths.credentials, *required, *database):
+    for path in (paths.credentials, *required, paths.credentials / LAN_TLS, *database):
         found = host.status(path)
         if found is not None and (found.mode & 0o077 or found.owner != owner):
             faults.append(f"{host.named(path)} is {found}, and must be for {owner} alone")

@@ -20,6 +20,7 @@ VERBS = {
     "credentials": ("b3iq.cli.credentials:credentials", "Make the node's secret files."),
     "doctor": ("b3iq.cli.doctor:doctor", "Examine the node and say what to do."),
     "keys": ("b3iq.cli.keys:keys", "Create, list, limit, rotate and revoke local keys."),
+    "lan": ("b3iq.cli.lan:lan", "Show what other machines reach, and the certificate."),
     "receipts": ("b3iq.cli.receipts:receipts", "List and verify signed receipts."),
     "recover-owner": (
         "b3iq.cli.recover_owner:recover_owner",

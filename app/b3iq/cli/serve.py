@@ -11,6 +11,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,7 +23,7 @@ from b3iq.cli import output
 from b3iq.cli.client import AdminClient, NodeUnreachable
 from b3iq.cli.supervise import Child, Interrupts
 from b3iq.config import EngineConfig, NodeConfig, load
-from b3iq.credentials import secret_files
+from b3iq.credentials import secret_files, tls_pair
 from b3iq.errors import B3iqError, UsageError
 from b3iq.models.manifest import read_manifest
 from b3iq.node.engine_client import EngineClient
@@ -63,6 +64,8 @@ def serve(ctx: click.Context, state: Path | None, model_dir: Path | None, port: 
     with _only_one(state):
         secret_files.create_missing(paths.credentials)
         node = _settle(NodeConfig, paths.node_config, {"listen_port": port})
+        if node.has_lan:
+            secret_files.create_pair(paths.credentials, partial(tls_pair.make, node.lan_names))
         refuse_taken_port(node)
         model = _install_model(paths, model_dir)
         engine = _settle(EngineConfig, paths.engine_config, {"model": model})

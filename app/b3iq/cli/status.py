@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 from rich.console import Console
 
@@ -21,6 +23,7 @@ def status(paths: Paths) -> None:
         facts = {
             "node": f"{answer['node_id']}, version {answer['version']}",
             "address": answer["address"],
+            "lan": _lan(answer["lan"]),
             "owner": "claimed" if answer["claimed"] else "not claimed; run `b3iq setup-url`",
             "engine": f"{answer['engine']} ({answer['runtime_kind']})",
             "models": ", ".join(answer["models"]) or "none",
@@ -33,3 +36,9 @@ def status(paths: Paths) -> None:
             console.print(f"{name:<9} {value}", markup=False, soft_wrap=True)
 
     output.show(answer, for_people)
+
+
+def _lan(on: dict[str, Any] | None) -> str:
+    if on is None:
+        return "off"
+    return f"{' '.join(on['urls'])}, certificate {on['fingerprint_sha256']}"

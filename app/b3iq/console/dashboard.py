@@ -89,6 +89,7 @@ def _console(form: KeyForm, status: int = 200) -> Response:
         engine_ready=models is not None,
         models=models or (),
         runtime_kind=services().config.runtime_kind,
+        lan=services().lan,
         keys=[KeyRow.of(key, now) for key in known],
         scopes=SCOPES,
         form=form,

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from b3iq.credentials.errors import CredentialFileError
@@ -16,9 +18,14 @@ from b3iq.paths import Paths
 
 TOKEN_PEPPER = "b3iq-token-pepper"  # noqa: S105 (the name of a credential, not one)
 NODE_IDENTITY = "b3iq-node-identity"
+# Certificate and private key of the LAN listener; there only where that is on.
+LAN_TLS = "b3iq-lan-tls"
 
 # Name → length in bytes: the pepper of token digests, the Ed25519 seed (RFC 8032).
 LENGTHS = {TOKEN_PEPPER: 32, NODE_IDENTITY: 32}
+
+# A key and a chain of certificates are a few kilobytes.
+_PAIR_LIMIT = 256 * 1024
 
 _REMEDY = "Make the missing ones with `b3iq credentials create`."
 # A new secret is no repair: keys are kept as digests under the one, receipts signed by the
@@ -32,6 +39,33 @@ def read(name: str, paths: Paths) -> bytes:
     Raises:
         CredentialFileError: missing, of another length, not a plain file, or open to others.
     """
+    secret = _read(name, paths, LENGTHS[name] + 1)
+    if len(secret) != LENGTHS[name]:
+        raise CredentialFileError(
+            f"The secret {name} does not have {LENGTHS[name]} bytes.", remedy=_RESTORE
+        )
+    return secret
+
+
+def read_pair(paths: Paths) -> bytes:
+    """Certificate and private key of the LAN listener.
+
+    Raises:
+        CredentialFileError: missing, not a plain file, or open to others.
+    """
+    return _read(LAN_TLS, paths, _PAIR_LIMIT)
+
+
+def has_pair(paths: Paths) -> bool:
+    """Whether there is a certificate for the LAN listener, as far as this user may see it."""
+    places = [paths.credentials]
+    if paths == Paths.system():
+        places.append(paths.encrypted_credentials)
+    # Not Path.exists, which raises where the service may not look.
+    return any(os.access(place / LAN_TLS, os.F_OK) for place in places)
+
+
+def _read(name: str, paths: Paths, limit: int) -> bytes:
     path = paths.credentials / name
     by_systemd = os.environ.get("CREDENTIALS_DIRECTORY") == str(paths.credentials)
     if not by_systemd:
@@ -46,12 +80,7 @@ def read(name: str, paths: Paths) -> bytes:
             raise CredentialFileError(f"The secret {name} is not a plain file.", remedy=_RESTORE)
         if not by_systemd:
             _refuse_open(status, name)
-        secret = file.read(LENGTHS[name] + 1)
-    if len(secret) != LENGTHS[name]:
-        raise CredentialFileError(
-            f"The secret {name} does not have {LENGTHS[name]} bytes.", remedy=_RESTORE
-        )
-    return secret
+        return file.read(limit)
 
 
 def _refuse_open(status: os.stat_result | None, name: str) -> None:
@@ -73,14 +102,45 @@ def create_missing(directory: Path) -> list[str]:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     created = []
     for name, length in LENGTHS.items():
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            descriptor = os.open(directory / name, flags, 0o600)
-        except FileExistsError:
-            continue
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(os.urandom(length))
-            file.flush()
-            os.fsync(file.fileno())
-        created.append(name)
+        if _create(directory / name, partial(os.urandom, length)):
+            created.append(name)
     return created
+
+
+def create_pair(directory: Path, make: Callable[[], bytes]) -> list[str]:
+    """Put the pair that `make` makes there if there is none, as `create_missing` does.
+
+    Raises:
+        OSError: the directory or the file cannot be made.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return [LAN_TLS] if _create(directory / LAN_TLS, make) else []
+
+
+def replace_pair(directory: Path, pair: bytes) -> None:
+    """Put a pair there in place of the one before, at once and whole.
+
+    Raises:
+        OSError: the directory or the file cannot be made.
+    """
+    beside = directory / f".{LAN_TLS}.new"
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    beside.unlink(missing_ok=True)
+    _create(beside, lambda: pair)
+    beside.replace(directory / LAN_TLS)
+
+
+def _create(path: Path, make: Callable[[], bytes]) -> bool:
+    if path.exists():
+        return False
+    secret = make()
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o600)
+    except FileExistsError:
+        return False
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
+    return True

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from b3iq.credentials.secret_files import LENGTHS, NODE_IDENTITY, TOKEN_PEPPER
+from b3iq.credentials.secret_files import LAN_TLS, LENGTHS, NODE_IDENTITY, TOKEN_PEPPER
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ OTHER_CREDSTORES = (
 
 _ROTATION = {
     TOKEN_PEPPER: "none yet; a new one voids every key, session and setup link",
+    LAN_TLS: "`b3iq lan renew`, or `b3iq lan import` of another; clients compare it anew",
     NODE_IDENTITY: "none yet; with a new one the node has another id and signs by another key",
 }
 
@@ -49,8 +50,9 @@ ON_HOST = (
             forms=(("root:root", 0o600),),
             reader="systemd, which decrypts it for the node",
             rotation=_ROTATION[name],
+            required=name in LENGTHS,
         )
-        for name in LENGTHS
+        for name in (*LENGTHS, LAN_TLS)
     ),
     *(
         SecretFile(
@@ -62,7 +64,7 @@ ON_HOST = (
             rotation="with the encrypted one",
             required=False,
         )
-        for name in LENGTHS
+        for name in (*LENGTHS, LAN_TLS)
     ),
     SecretFile(
         path="/var/lib/systemd/credential.secret",

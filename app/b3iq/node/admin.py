@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from flask import Flask, Response, jsonify
 
 import b3iq
 from b3iq.node.engine_errors import EngineUnavailable
+from b3iq.node.lan import Lan
 from b3iq.node.services import services
 
 _log = logging.getLogger(__name__)
@@ -45,7 +47,21 @@ def get_status() -> Response:
         audit_intact=node.audit.is_intact(),
         receipts=last[0].receipt.sequence if last else 0,
         address=f"http://localhost:{node.config.listen_port}",
+        lan=None if node.lan is None else _lan(node.lan),
     )
+
+
+def _lan(lan: Lan) -> dict[str, Any]:
+    certificate = lan.certificate
+    return {
+        "urls": list(lan.urls),
+        "allow": [str(network) for network in lan.allow],
+        "fingerprint_sha256": certificate.fingerprint,
+        "self_signed": certificate.self_signed,
+        "not_after": certificate.not_after.isoformat(),
+        "missing_names": list(lan.missing_names),
+        "pem": certificate.pem,
+    }
 
 
 def register(app: Flask) -> None:

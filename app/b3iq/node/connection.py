@@ -14,7 +14,7 @@ import ssl
 import struct
 import sys
 import termios
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from flask import Request
@@ -56,15 +56,21 @@ def had_session(request: Request) -> bool:
 
 
 def client_of(request: Request) -> str:
-    """Whom refusals are counted for: an address, and this machine as one client.
+    """Whom the throttle counts for; whatever comes over the LAN listener is never the console.
 
-    Any local process may call from each of the 2^24 addresses of 127.0.0.0/8.
+    This machine is one client: any local process may call from each of the 2^24 addresses
+    of 127.0.0.0/8. So is a network of IPv6, of which every host has 2^64 addresses.
     """
     try:
-        address = ip_address(request.remote_addr or "")
+        peer = ip_address(request.remote_addr or "")
     except ValueError:
         return "unknown"
-    return "loopback" if address.is_loopback else str(address)
+    if isinstance(peer, IPv6Address):
+        peer = peer.ipv4_mapped or peer
+    lan = is_tls(request.environ)
+    if peer.is_loopback:
+        return "loopback over LAN" if lan else "loopback"
+    return str(ip_network((peer, 64), strict=False)) if peer.version == 6 else str(peer)
 
 
 def unread(client: socket.socket) -> int:

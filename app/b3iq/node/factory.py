@@ -51,13 +51,14 @@ def create_app(config: NodeConfig, paths: Paths) -> Flask:
     """The node's application, ready to serve.
 
     Raises:
-        ConfigError: it would listen beyond the machine, which needs TLS.
+        ConfigError: it would listen beyond the machine without TLS.
         CredentialFileError: a secret of the node is missing or open to others.
+        PairRefused: the certificate of the LAN listener cannot be used.
     """
     if config.listen_address not in _LOOPBACK:
         raise ConfigError(
-            f"listen_address {config.listen_address} is not loopback; this release has no TLS.",
-            remedy="Use 127.0.0.1 and reach the node through an SSH forward.",
+            f"listen_address {config.listen_address} is not loopback, and there is no TLS there.",
+            remedy="Use 127.0.0.1; for other machines there is lan_listen_address.",
         )
     # No static folder: a route that Flask adds by itself would bypass the policy's authors.
     app = Flask("b3iq.node", static_folder=None)

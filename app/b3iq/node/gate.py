@@ -1,8 +1,10 @@
 """What every request passes before its view: numbered as in docs/architecture.md, denying by
 default.
 
-3. The Host is one of the node's own names (421 otherwise): a page of another site whose
-   name was rebound to this address gets nothing. The admin socket has no host.
+3. On the LAN listener, the address is on the allow-list and the node has its owner (403
+   otherwise, see `b3iq.node.lan`). The Host is one of the node's own names (421 otherwise):
+   a page of another site whose name was rebound to this address gets nothing. The admin
+   socket has no host.
 4. Route and method have a line in the policy table; the admin socket and TCP each see
    only their own routes (404/405).
 5. A credential of one of the line's classes is shown (401/403), and a local key's own limits
@@ -53,6 +55,7 @@ def _pass() -> None:
         if not connection.is_admin(request.environ, node.paths):
             raise HttpError(403, "Only the administrator may ask here.", code="forbidden")
     else:
+        _check_peer(request, node)
         _check_host(request, node)
     rule = _rule(request, admin=admin)
     g.rule = rule
@@ -72,19 +75,31 @@ def _request_id(request: Request) -> str:
     return given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
 
 
+def _check_peer(request: Request, node: Services) -> None:
+    if not connection.is_tls(request.environ):
+        return
+    if node.lan is None:
+        raise HttpError(403, "Other machines are not answered.", code="forbidden")
+    node.lan.check(request, node.owners)
+
+
 def _check_host(request: Request, node: Services) -> None:
     named = [request.environ.get("HTTP_HOST", "")]
     if absolute := _ABSOLUTE.match(request.environ.get("RAW_URI", "")):
         # The host in a target counts beside the field's (RFC 9112 section 3.2.2).
         named.append(absolute[1])
-    own = LOOPBACK_NAMES | {name.lower() for name in node.config.host_names}
+    if connection.is_tls(request.environ) and node.lan is not None:
+        own, setting = node.lan.host_names, "lan_host_names"
+    else:
+        own = LOOPBACK_NAMES | {name.lower() for name in node.config.host_names}
+        setting = "host_names"
     matches = [_HOST.fullmatch(name.lower()) for name in named]
     if any(match is None or match[1] not in own for match in matches):
         raise HttpError(
             421,
             "This is not a name of this node.",
             code="misdirected_request",
-            remedy="Use localhost, or add the name to host_names.",
+            remedy=f"Use a name that it has, or add this one to {setting}.",
         )
 
 

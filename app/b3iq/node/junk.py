@@ -22,6 +22,7 @@ class Refusal:
 
 TOO_SLOW = Refusal(408, "request_timeout", "The request took too long to arrive.")
 BUSY = Refusal(503, "too_many_requests_arriving", "Too many requests are arriving at once.")
+PLAIN_HTTP = Refusal(400, "tls_required", "This port speaks TLS only: use https://.")
 _NOT_HTTP = Refusal(400, "bad_request", "This is not a request that HTTP/1.1 allows.")
 _FAULT = Refusal(500, "internal_error", "The node could not do this.")
 _LINE = Refusal(414, "uri_too_long", "The request line is too long.")

@@ -11,7 +11,8 @@ import click
 
 from b3iq import logs
 from b3iq.config import NodeConfig, load
-from b3iq.errors import B3iqError
+from b3iq.credentials.secret_files import has_pair
+from b3iq.errors import B3iqError, ConfigError
 from b3iq.paths import Paths
 
 
@@ -34,13 +35,27 @@ def main(config_file: Path, layout: str, *, check: bool) -> None:
     # Alembic tells every plugin that it loads.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
+        paths = Paths.system() if layout == "system" else Paths.under(Path(layout))
         if check:
-            load(NodeConfig, config_file)
+            refuse_lan_without_tls(load(NodeConfig, config_file), paths)
             return
-        serve(config_file, Paths.system() if layout == "system" else Paths.under(Path(layout)))
+        serve(config_file, paths)
     except B3iqError as error:
         click.echo(error.message, err=True)
         sys.exit(error.exit_code)
+
+
+def refuse_lan_without_tls(config: NodeConfig, paths: Paths) -> None:
+    """Refuse settings that would have other machines answered without a certificate.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if config.has_lan and not has_pair(paths):
+        raise ConfigError(
+            "lan_listen_address is set, and the LAN listener has no certificate.",
+            remedy="Make one with `b3iq lan renew`, or bring your own with `b3iq lan import`.",
+        )
 
 
 def serve(config_file: Path, paths: Paths) -> None:
@@ -53,6 +68,7 @@ def serve(config_file: Path, paths: Paths) -> None:
     from b3iq.node.server import NodeServer, refuse_taken_port
 
     config = load(NodeConfig, config_file)
+    refuse_lan_without_tls(config, paths)
     inherited = os.environ.get("LISTEN_PID") == str(os.getpid())
     if not inherited:
         refuse_taken_port(config)

@@ -67,7 +67,7 @@ class NodeServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     def load_config(self) -> None:
         """gunicorn's settings; none is read from its environment variable or a file."""
         settings: dict[str, Any] = {
-            "bind": [_tcp(self.config), f"unix:{self.paths.admin_socket}"],
+            "bind": [*map(_bind, _listeners(self.config)), f"unix:{self.paths.admin_socket}"],
             # For the admin socket, which gunicorn would make open to everybody.
             "umask": 0o177,
             "workers": 1,
@@ -111,19 +111,24 @@ def refuse_taken_port(config: NodeConfig) -> None:
     Raises:
         ConfigError: another process listens there, or the address is not this machine's.
     """
-    family = socket.AF_INET6 if ":" in config.listen_address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((config.listen_address, config.listen_port))
-        except OSError as error:
-            raise ConfigError(
-                f"Cannot listen on {config.listen_address} port {config.listen_port}: "
-                f"{error.strerror}.",
-                remedy="Stop the process that listens there, or choose another port.",
-            ) from error
+    for address, port in _listeners(config):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address, port))
+            except OSError as error:
+                raise ConfigError(
+                    f"Cannot listen on {address} port {port}: {error.strerror}.",
+                    remedy="Stop the process that listens there, or choose another port.",
+                ) from error
 
 
-def _tcp(config: NodeConfig) -> str:
-    host = f"[{config.listen_address}]" if ":" in config.listen_address else config.listen_address
-    return f"{host}:{config.listen_port}"
+def _listeners(config: NodeConfig) -> list[tuple[str, int]]:
+    lan = [(config.lan_listen_address, config.lan_listen_port)] if config.has_lan else []
+    return [(config.listen_address, config.listen_port), *lan]
+
+
+def _bind(listener: tuple[str, int]) -> str:
+    address, port = listener
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -21,6 +21,7 @@ from b3iq.credentials.sessions import Sessions
 from b3iq.credentials.setup_tokens import SetupTokens
 from b3iq.credentials.throttle import LoginThrottle
 from b3iq.evidence.signing import Signer
+from b3iq.node import lan
 from b3iq.node.actors import acting
 from b3iq.node.engine_client import EngineClient
 from b3iq.node.metrics import Metrics
@@ -53,6 +54,7 @@ class Services:
     engine: EngineClient
     streams: StreamSlots
     metrics: Metrics
+    lan: lan.Lan | None
 
 
 def build(config: NodeConfig, paths: Paths) -> Services:
@@ -60,6 +62,7 @@ def build(config: NodeConfig, paths: Paths) -> Services:
 
     Raises:
         CredentialFileError: a secret of the node is missing or open to others.
+        PairRefused: the certificate of the LAN listener cannot be used.
     """
     pepper = secret_files.read(secret_files.TOKEN_PEPPER, paths)
     signer = Signer(secret_files.read(secret_files.NODE_IDENTITY, paths))
@@ -70,10 +73,7 @@ def build(config: NodeConfig, paths: Paths) -> Services:
     owners = Owners(database)
     receipts = ReceiptLog(database, signer, on_seal=metrics.count_receipt)
     receipts.recover()
-    audit = AuditLog(
-        database, CheckpointFile(paths.audit_checkpoint, signer, receipts.node_id), acting
-    )
-    audit.start()
+    audit = _audit_log(paths, database, signer, receipts.node_id)
     sessions = Sessions(database, pepper, audit)
     second_factor = SecondFactor(database, pepper, audit)
     return Services(
@@ -94,7 +94,14 @@ def build(config: NodeConfig, paths: Paths) -> Services:
         engine=EngineClient(paths.engine_socket, config.engine_connect_s),
         streams=streams,
         metrics=metrics,
+        lan=lan.load(config, paths),
     )
+
+
+def _audit_log(paths: Paths, database: Database, signer: Signer, node_id: str) -> AuditLog:
+    log = AuditLog(database, CheckpointFile(paths.audit_checkpoint, signer, node_id), acting)
+    log.start()
+    return log
 
 
 def services() -> Services:

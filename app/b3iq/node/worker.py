@@ -5,8 +5,10 @@ What differs from `gunicorn.workers.gthread` (27):
   gunicorn waits for the first byte only and then reads for as long as the client likes.
 - A thread never reads from a client, and its writes have a deadline.
 - A client that has not read its answers gets no other.
-- Closing lingers in the poller. gunicorn waits up to two seconds for the client's own
-  close in the loop that serves everybody.
+- TLS, on the LAN listener alone, shakes hands in the poller too, under the deadline of the
+  header. gunicorn spends a thread on it.
+- Closing lingers in the poller (`linger`). gunicorn waits up to two seconds for the client's
+  own close in the loop that serves everybody.
 - Refusals of what is not HTTP are JSON and quote nothing.
 """
 
@@ -16,8 +18,10 @@ import errno
 import logging
 import selectors
 import socket
+import ssl
 import threading
 import time
+from collections.abc import Callable, Container
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from typing import Any
@@ -25,20 +29,23 @@ from typing import Any
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from b3iq import systemd
-from b3iq.node import junk
+from b3iq.node import junk, tls
 from b3iq.node.connection import unread
+from b3iq.node.connections import LanConnections
 from b3iq.node.intake import GatheredUnreader, Intake
+from b3iq.node.linger import LINGER_S, Lingering
 
 _RECV = 64 * 1024
 # All half-received requests together may hold this much memory.
 _GATHERED_LIMIT = 128 * 1024 * 1024
 # How long a client may take to read what it is sent before the socket's buffers fill again.
 _SEND_S = 30.0
-_LINGER_S = 2.0
 # What a client may have left unread of earlier answers, in bytes, when it asks for another. The
 # socket's buffer takes this and any answer that is open to everybody, so that no write waits.
 _UNREAD_LIMIT = 8 * 1024
 _log = logging.getLogger(__name__)
+
+OnReadable = Callable[[TConn, Any], None]
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
@@ -49,11 +56,17 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self._config = self.app.config
         self._intakes: dict[TConn, Intake] = {}
         self._gathered = 0
-        self._lingering: dict[TConn, float] = {}
+        # The console and the administrator have the other half, whatever comes from the LAN.
+        self._lan = LanConnections(self.cfg, self.worker_connections // 2)
         self._watchdog_s = systemd.watchdog_interval_s()
         self._pinged = 0.0
 
-    # --- gathering ---------------------------------------------------------------------
+    def run(self) -> None:
+        """Serve until told to stop."""
+        self._lingering = Lingering(self.poller, self._close)
+        super().run()
+
+    # --- accepting ---------------------------------------------------------------------
 
     def accept(self, listener: socket.socket) -> None:
         """Take a connection and begin to gather its request."""
@@ -68,28 +81,69 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
                 raise
             self._drop(next(iter(self._intakes)))
             return
-        if len(self._intakes) >= self.worker_connections // 2:
-            # The slowest makes room, so that idle connections cannot lock anybody out.
-            self._drop(next(iter(self._intakes)))
+        server = listener.getsockname()
+        if isinstance(server, tuple) and server[0] != self._config.listen_address:
+            if self._lan.is_full:
+                self._drop_slowest(self._lan)
+            connection = self._lan.take(client, address, server, self.app.services.lan)
+            if connection is not None:
+                self._begin(connection, self._on_handshake)
+            return
+        crowded = len(self._intakes) >= self.worker_connections // 2
+        # The slowest makes room, so that idle connections cannot lock anybody out.
+        if crowded and not self._drop_slowest(self._lan):
+            self._drop_slowest(self._intakes)
+        self._begin(TConn(self.cfg, client, address, server), self._on_gather)
+
+    def _drop_slowest(self, among: Container[TConn]) -> bool:
+        slowest = next((waiting for waiting in self._intakes if waiting in among), None)
+        if slowest is not None:
+            self._drop(slowest)
+        return slowest is not None
+
+    def _begin(self, connection: TConn, on_readable: OnReadable) -> None:
         self.nr_conns += 1
-        connection = TConn(self.cfg, client, address, listener.getsockname())
         connection.init()
         connection.parser.unreader = GatheredUnreader(connection.sock)
-        self._gather(connection, b"")
+        self._gather(connection, b"", on_readable)
+
+    def _on_handshake(self, connection: TConn, client: ssl.SSLSocket) -> None:
+        if connection not in self._intakes:
+            return  # dropped by an event of the same round
+        step = tls.shake(client)
+        if step is tls.Step.DONE:
+            self._watch(connection, selectors.EVENT_READ, self._on_gather)
+            self._on_gather(connection, client)
+        elif step is tls.Step.PLAIN_HTTP:
+            self._forget(connection)
+            connection.sock = tls.plain(client)
+            junk.send(connection.sock, junk.PLAIN_HTTP)
+            self._lingering.add(connection)
+        elif step is tls.Step.FAILED:
+            self._drop(connection)
+        else:
+            wanted = step is tls.Step.WRITE
+            event = selectors.EVENT_WRITE if wanted else selectors.EVENT_READ
+            self._watch(connection, event, self._on_handshake)
+
+    def _watch(self, connection: TConn, event: int, callback: OnReadable) -> None:
+        self.poller.modify(connection.sock, event, partial(callback, connection))
+
+    # --- gathering ---------------------------------------------------------------------
 
     def on_client_socket_readable(self, conn: TConn, client: socket.socket) -> None:
         """A kept-alive connection begins its next request."""
         self.poller.unregister(client)
         self.keepalived_conns.remove(conn)
-        self._gather(conn, b"")
+        self._gather(conn, b"", self._on_gather)
 
-    def _gather(self, connection: TConn, data: bytes) -> None:
+    def _gather(self, connection: TConn, data: bytes, on_readable: OnReadable) -> None:
         config = self._config
         intake = Intake(config.body_limit_bytes, config.header_deadline_s, config.body_deadline_s)
         connection.sock.setblocking(False)
         self._intakes[connection] = intake
         self.poller.register(
-            connection.sock, selectors.EVENT_READ, partial(self._on_gather, connection)
+            connection.sock, selectors.EVENT_READ, partial(on_readable, connection)
         )
         if data:
             self._add(connection, intake, data)
@@ -98,15 +152,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         intake = self._intakes.get(connection)
         if intake is None:
             return  # dropped by an event of the same round
-        try:
-            data = client.recv(_RECV)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            data = b""
+        data = tls.receive(client, _RECV)
         if data:
             self._add(connection, intake, data)
-        else:
+        elif data is not None:
             self._drop(connection)
 
     def _add(self, connection: TConn, intake: Intake, data: bytes) -> None:
@@ -124,7 +173,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         if unread(connection.sock) > _UNREAD_LIMIT:
             # Whoever asks on and reads no answer would hold a thread with each of them.
             _log.info("slow_reader_cut")
-            self._linger(connection)
+            self._lingering.add(connection)
             return
         connection.parser.unreader.unread(bytes(intake.buffer))
         connection.data_ready = True
@@ -137,13 +186,16 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
     def _drop(self, connection: TConn) -> None:
         self._forget(connection)
+        self._close(connection)
+
+    def _close(self, connection: TConn) -> None:
         self.nr_conns -= 1
         connection.close()
 
     def _refuse(self, connection: TConn, refusal: junk.Refusal) -> None:
         self._forget(connection)
         junk.send(connection.sock, refusal)
-        self._linger(connection)
+        self._lingering.add(connection)
 
     def murder_pending(self) -> None:
         """Cut whoever is past a deadline (called by the loop at least every second)."""
@@ -156,9 +208,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
                 self._refuse(connection, junk.TOO_SLOW)
             else:
                 self._drop(connection)
-        for connection, until in list(self._lingering.items()):
-            if now >= until:
-                self._end_linger(connection)
+        self._lingering.expire()
 
     # --- serving -----------------------------------------------------------------------
 
@@ -173,10 +223,15 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         # Said in the loop, before the body was gathered.
         req._expected_100_continue = False  # noqa: SLF001 - gunicorn has no setting for it
         conn.sock.settimeout(_SEND_S)
+        if isinstance(conn.sock, ssl.SSLSocket):
+            req.scheme = "https"
         try:
             return bool(super().handle_request(req, conn))
         except TimeoutError:
             _log.info("slow_reader_cut")
+            return False
+        except ssl.SSLError:
+            # The client left in its own way; gunicorn would answer it with a 500.
             return False
 
     def handle_error(
@@ -193,62 +248,23 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         try:
             keep = fs.exception() is None and bool(fs.result())
             if not keep:
-                self._linger(conn)
+                self._lingering.add(conn)
             elif ahead := conn.parser.unreader.take_buffered():
-                self._gather(conn, ahead)
+                self._gather(conn, ahead, self._on_gather)
             else:
                 self._keep(conn)
         except (OSError, CancelledError):
-            self.nr_conns -= 1
-            conn.close()
+            self._close(conn)
 
     def _keep(self, conn: TConn) -> None:
         conn.sock.setblocking(False)
         conn.set_timeout()
         if not self.alive:
-            conn.timeout = min(conn.timeout, time.monotonic() + _LINGER_S)
+            conn.timeout = min(conn.timeout, time.monotonic() + LINGER_S)
         self.keepalived_conns.append(conn)
         self.poller.register(
             conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn)
         )
-
-    # --- closing -----------------------------------------------------------------------
-
-    def _linger(self, connection: TConn) -> None:
-        """Say that nothing more comes, and read on until the client has closed too.
-
-        Closing with unread bytes in the buffer would reset the connection and take the
-        end of the answer with it (RFC 9112 section 9.6).
-        """
-        try:
-            connection.sock.setblocking(False)
-            connection.sock.shutdown(socket.SHUT_WR)
-            self.poller.register(
-                connection.sock, selectors.EVENT_READ, partial(self._on_linger, connection)
-            )
-        except (OSError, ValueError):
-            self.nr_conns -= 1
-            connection.close()
-            return
-        self._lingering[connection] = time.monotonic() + _LINGER_S
-
-    def _on_linger(self, connection: TConn, client: socket.socket) -> None:
-        if connection not in self._lingering:
-            return
-        try:
-            if client.recv(_RECV):
-                return
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            pass
-        self._end_linger(connection)
-
-    def _end_linger(self, connection: TConn) -> None:
-        del self._lingering[connection]
-        self.poller.unregister(connection.sock)
-        self.nr_conns -= 1
-        connection.close()
 
     # --- life --------------------------------------------------------------------------
 
@@ -274,9 +290,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self.set_accept_enabled(False)
         for listener in self.sockets:
             listener.close()
-        soon = time.monotonic() + _LINGER_S
-        # A connection of which nothing has arrived may be a request on its way: closing it now
-        # would reset it.
+        soon = time.monotonic() + LINGER_S
+        # One of which nothing has arrived may have a request on its way, and closing resets it.
         for intake in self._intakes.values():
             intake.deadline = min(intake.deadline, soon)
         # Whoever still streams then is told so, and has its receipt sealed.

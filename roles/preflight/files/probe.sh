@@ -1,8 +1,8 @@
 # What preflight must know of a host, as one JSON object. Reads only, needs no Python.
-# Arguments: PORT SOCKET_UNIT PATH...
+# Arguments: PORT LAN_PORT SOCKET_UNIT PATH... (a port of 0 is not looked at)
 set -u
-port=$1 unit=$2
-shift 2
+port=$1 lan_port=$2 unit=$3
+shift 3
 
 text() { printf '"%s"' "$(printf %s "$1" | tr -d '\\"' | tr -c '[:print:]' ' ' | cut -c1-120)"; }
 
@@ -15,23 +15,27 @@ architecture=$(dpkg --print-architecture 2>/dev/null || uname -m)
 pid1=$(cat /proc/1/comm 2>/dev/null)
 python=false
 if [ -x /usr/bin/python3.11 ]; then python=true; fi
+# Asked only where it is needed: the question may load a module of the kernel.
+nft=false
+if [ "$lan_port" != 0 ] && /usr/sbin/nft list tables >/dev/null 2>&1; then nft=true; fi
 installed=false
 if [ -e /opt/b3iq/current ]; then installed=true; fi
 
-# Listening TCP sockets (state 0A) on the port, whatever the address: proc(5).
-hex=$(printf ':%04X' "$port")
-holder=''
-if cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
-    awk -v p="$hex" '$4 == "0A" && substr($2, length($2) - 4) == p {found = 1} END {exit !found}'; then
-    holder='another program'
+# Who listens on a TCP port (state 0A), whatever the address: proc(5).
+holder_of() {
+    hex=$(printf ':%04X' "$1")
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+        awk -v p="$hex" '$4 == "0A" && substr($2, length($2) - 4) == p {found = 1} END {exit !found}' || return 0
     if [ "$(systemctl is-active "$unit" 2>/dev/null)" = active ] &&
-        systemctl show -p Listen --value "$unit" 2>/dev/null | grep -q ":$port "; then
-        holder=ours
-    elif command -v ss >/dev/null 2>&1; then
-        name=$(ss -Hltnp "sport = :$port" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)".*/\1/p' | head -n 1)
-        holder=${name:-another program}
+        systemctl show -p Listen --value "$unit" 2>/dev/null | grep -q ":$1 "; then
+        printf ours
+    else
+        name=$(ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)".*/\1/p' | head -n 1)
+        printf %s "${name:-another program}"
     fi
-fi
+}
+holder=$(holder_of "$port")
+lan_holder=$(holder_of "$lan_port")
 
 # What stands under our names and is not ours: it would be taken over, and removed with the node.
 foreign=''
@@ -63,5 +67,7 @@ done
 
 printf '{"os_id": %s, "os_version": %s, "architecture": %s, "pid1": %s, "python": %s, ' \
     "$(text "$os_id")" "$(text "$os_version")" "$(text "$architecture")" "$(text "$pid1")" "$python"
-printf '"installed": %s, "foreign": %s, "port_holder": %s, "nvidia_driver": %s, "nvidia_devices": %s, "disks": [%s]}\n' \
-    "$installed" "$(text "${foreign#, }")" "$(text "$holder")" "$(text "$driver")" "$devices" "$disks"
+printf '"nft": %s, "installed": %s, "foreign": %s, "port_holder": %s, "lan_port_holder": %s, ' \
+    "$nft" "$installed" "$(text "${foreign#, }")" "$(text "$holder")" "$(text "$lan_holder")"
+printf '"nvidia_driver": %s, "nvidia_devices": %s, "disks": [%s]}\n' \
+    "$(text "$driver")" "$devices" "$disks"

@@ -9,24 +9,25 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
-from b3iq.credentials import secret_files
+from b3iq.credentials import secret_files, tls_pair
 from b3iq.paths import Paths
+from tests.integration.lan_process import LISTEN, Lan, lan_settings
 from tests.integration.openai.served import read_answer
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-# What systemd does between fork and exec (sd_listen_fds(3)): descriptors 3 and 4, own PID.
+# What systemd does between fork and exec (sd_listen_fds(3)): descriptors from 3 on, own PID.
 START = (
     "import fcntl, os, sys\n"
-    "tcp, admin = (fcntl.fcntl(int(n), fcntl.F_DUPFD, 100) for n in sys.argv[1:3])\n"
-    "os.dup2(tcp, 3), os.dup2(admin, 4)\n"
-    "os.environ.update(LISTEN_FDS='2', LISTEN_PID=str(os.getpid()))\n"
-    "os.execv(sys.executable, [sys.executable, *sys.argv[3:]])\n"
+    "given = [fcntl.fcntl(int(n), fcntl.F_DUPFD, 100) for n in sys.argv[1].split(',')]\n"
+    "for number, fd in enumerate(given, 3): os.dup2(fd, number)\n"
+    "os.environ.update(LISTEN_FDS=str(len(given)), LISTEN_PID=str(os.getpid()))\n"
+    "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])\n"
 )
 NODE = ["-m", "b3iq.node"]
 # A node that is told to stop in the moment in which it has said that it is ready.
@@ -63,13 +64,15 @@ class Systemd:
         self.notices.bind(str(directory / "notify"))
         self.notices.settimeout(60)
         self.directory = directory
+        # As the socket unit lists them.
+        self.listeners = [self.tcp, self.admin]
 
     @contextmanager
     def service(self, program: list[str] = NODE) -> Iterator[subprocess.Popen[bytes]]:
-        fds = [self.tcp.fileno(), self.admin.fileno()]
+        fds = [listener.fileno() for listener in self.listeners]
         options = ["--config", str(self.paths.node_config), "--paths", str(self.directory)]
         process = subprocess.Popen(
-            [sys.executable, "-c", START, *map(str, fds), *program, *options],
+            [sys.executable, "-c", START, ",".join(map(str, fds)), *program, *options],
             pass_fds=fds,
             env={**os.environ, "NOTIFY_SOCKET": str(self.directory / "notify")},
         )
@@ -132,3 +135,35 @@ def test_a_restart_drops_no_connection(systemd):
         status, body = read_answer(waiting)
     assert (status, json.loads(body)) == (200, {"status": "ok"})
     assert systemd.paths.admin_socket.exists()
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["listed last", "listed first"])
+def test_an_inherited_lan_socket_is_told_by_its_address_and_speaks_tls(systemd, first):
+    with socket.create_server((LISTEN, 0)) as listener:
+        systemd.listeners.insert(0 if first else 2, listener)
+        port = listener.getsockname()[1]
+        lines = [f"{n} = {json.dumps(v)}\n" for n, v in lan_settings(port).items()]
+        systemd.paths.node_config.write_text("".join(lines))
+        pair = tls_pair.make([LISTEN])
+        secret_files.create_pair(systemd.paths.credentials, lambda: pair)
+        lan = Lan(port, tls_pair.describe(pair).pem)
+        with systemd.service():
+            with lan.client() as client:
+                # Over TLS, and not claimed yet.
+                assert client.get("/health").json()["error"]["code"] == "node_not_claimed"
+            with lan.connect() as connection:
+                connection.sendall(HEALTH)
+                assert read_answer(connection)[0] == 400
+            with systemd.connect() as connection:
+                connection.sendall(HEALTH)
+                assert read_answer(connection)[0] == 200
+
+
+def test_an_inherited_socket_that_the_settings_do_not_know_is_never_answered(systemd):
+    with socket.create_server((LISTEN, 0)) as listener:
+        systemd.listeners.append(listener)
+        with systemd.service(), socket.create_connection(listener.getsockname()) as connection:
+            connection.settimeout(60)
+            connection.sendall(HEALTH)
+            with suppress(ConnectionResetError):
+                assert connection.recv(65536) == b""

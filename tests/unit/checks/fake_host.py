@@ -22,7 +22,7 @@ from b3iq.checks.credentials_sealed import HOST_AND_TPM2
 from b3iq.checks.host import ENGINE, NODE, UNITS, Host
 from b3iq.checks.kernel_settings import FILE as SYSCTL
 from b3iq.checks.machine import CannotLook, Machine, Space
-from b3iq.credentials.secret_files import LENGTHS
+from b3iq.credentials.secret_files import LAN_TLS, LENGTHS
 from b3iq.credentials.secret_table import DECRYPTED
 from b3iq.updater import floors
 from b3iq.updater.status import floors_file, rooted
@@ -36,6 +36,7 @@ SYSCTLS = {"fs.suid_dumpable": "0", "kernel.yama.ptrace_scope": "2"}
 EXPOSURE = "→ Overall exposure level for {}: {} SAFE 😀\n"
 # The head of each table of proc(5), and a listener: address, state and user are the fields
 # that count.
+LAN = 'lan_listen_address = "192.0.2.10"\nlan_allow = ["192.0.2.0/24"]\n'
 TABLE = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
 LISTENER = "   0: {} 00000000:0000 {} 00000000:00000000 00:00000000 00000000 {:>5} 0 31 1\n"
 
@@ -166,12 +167,13 @@ def pin(fake: FakeHost, root: str) -> None:
 
 
 def _settings(fake: FakeHost, model_sha256: str) -> None:
-    fake.write("/etc/b3iq/node.toml", "listen_port = 8831\n")
+    fake.write("/etc/b3iq/node.toml", "listen_port = 8831\n" + LAN)
+    fake.write("/etc/b3iq/lan.nft", "table inet b3iq {}\n")
     fake.write(
         "/etc/b3iq/engine.toml", f'model = "b3iq-tiny"\nmanifest_sha256 = "{model_sha256}"\n'
     )
     pin(fake, trusted_root())
-    for name in LENGTHS:
+    for name in (*LENGTHS, LAN_TLS):
         sealed = base64.b64encode(bytes.fromhex(HOST_AND_TPM2) + b"ciphertext").decode()
         path = fake.write(f"/etc/credstore.encrypted/{name}", sealed, 0o600)
         fake.write(f"{DECRYPTED}/b3iq-node.service/{name}", "secret", 0o400, "b3iq-node:root")
@@ -191,10 +193,9 @@ def _system(fake: FakeHost) -> None:
     for name, value in SYSCTLS.items():
         fake.write(f"/proc/sys/{name.replace('.', '/')}", f"{value}\n")
     fake.write("/sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n")
-    # The node on loopback, and the host's SSH server for everybody.
-    listeners = LISTENER.format("0100007F:227F", "0A", 0) + LISTENER.format(
-        "00000000:0016", "0A", 0
-    )
+    # The node on loopback and on the LAN (192.0.2.10:8832), the host's SSH server for everybody.
+    open_at = ("0100007F:227F", "0A0200C0:2280", "00000000:0016")
+    listeners = "".join(LISTENER.format(address, "0A", 0) for address in open_at)
     for table in ("tcp", "tcp6", "udp", "udp6"):
         fake.write(f"/proc/net/{table}", TABLE + (listeners if table == "tcp" else ""))
 
@@ -226,7 +227,7 @@ def _answers(fake: FakeHost, model_sha256: str) -> None:
     model = {"id": "b3iq-tiny", "manifest_sha256": model_sha256}
     fake.machine.answers = {
         "8831/health": {"status": "ok"},
-        "admin.sock/admin/status": {"version": "0.1.0", "claimed": True},
+        "admin.sock/admin/status": {"version": "0.1.0", "claimed": True, "audit_intact": True},
         "engine.sock/health": {},
         "engine.sock/v1/models": {"data": [model]},
     }

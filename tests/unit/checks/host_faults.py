@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from b3iq.checks.credentials_sealed import HOST
-from b3iq.credentials.secret_files import LENGTHS
+from b3iq.credentials.secret_files import LAN_TLS, LENGTHS
 from tests.unit.checks.fake_host import NOW, FakeHost, pin, trusted_root
 from tests.unit.checks.injecting import trips
 
@@ -141,7 +141,7 @@ def the_database_can_be_read_by_all(fake: FakeHost) -> None:
 
 @trips("credentials-sealed")
 def the_credentials_are_sealed_by_the_host_key_alone(fake: FakeHost) -> None:
-    for name in LENGTHS:
+    for name in (*LENGTHS, LAN_TLS):
         sealed = base64.b64encode(bytes.fromhex(HOST) + b"ciphertext")
         path = fake.host.at(f"/etc/credstore.encrypted/{name}")
         path.write_bytes(sealed)

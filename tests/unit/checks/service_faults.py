@@ -49,6 +49,12 @@ def the_nodes_port_is_open_to_all(fake: FakeHost) -> None:
         table.write(LISTENER.format("00000000:227F", "0A", 0))
 
 
+@trips("listeners")
+def the_lan_port_is_open_at_every_address(fake: FakeHost) -> None:
+    with fake.host.at("/proc/net/tcp").open("a") as table:
+        table.write(LISTENER.format("00000000:2280", "0A", 0))
+
+
 @trips("core-dumps")
 def a_worker_may_dump_its_memory(fake: FakeHost) -> None:
     fake.edit(f"/proc/{WORKER}/limits", "0  0  bytes", "0  unlimited  bytes")
@@ -105,6 +111,11 @@ def nobody_has_claimed_the_node_for_a_week(fake: FakeHost) -> None:
     week_ago = (NOW - timedelta(days=7)).timestamp()
     for name in LENGTHS:
         os.utime(fake.host.at(f"/etc/credstore.encrypted/{name}"), (week_ago, week_ago))
+
+
+@trips("audit-log")
+def the_audit_log_was_cut(fake: FakeHost) -> None:
+    fake.machine.answers["admin.sock/admin/status"] = {"claimed": True, "audit_intact": False}
 
 
 @trips("engine-answers")

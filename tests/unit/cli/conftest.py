@@ -45,3 +45,13 @@ def run_json(run: Run) -> Callable[..., dict[str, Any]]:
         return dict(json.loads(done.stdout))
 
     return command
+
+
+@pytest.fixture
+def host_key():
+    """systemd-creds makes a key for the machine; one that was not there is removed again."""
+    path = Path("/var/lib/systemd/credential.secret")
+    was_there = path.exists()
+    yield
+    if not was_there:
+        path.unlink(missing_ok=True)

@@ -211,16 +211,6 @@ def test_an_installed_node_gets_no_plain_secret_files(tmp_path):
     assert "--encrypt" in done.stderr
 
 
-@pytest.fixture
-def host_key():
-    """systemd-creds makes a key for the machine; one that was not there is removed again."""
-    path = Path("/var/lib/systemd/credential.secret")
-    was_there = path.exists()
-    yield
-    if not was_there:
-        path.unlink(missing_ok=True)
-
-
 @pytest.mark.usefixtures("host_key")
 def test_encrypted_secrets_open_with_systemd_creds_and_in_no_other_way(run, tmp_path):
     directory = tmp_path / "credstore"
