@@ -78,4 +78,4 @@ def test_no_file_of_the_node_can_start_a_program(path: Path) -> None:
 
 
 def test_the_search_finds_what_starts_programs() -> None:
-    assert list(starters(APP / "b3iq" / "cli" / "credentials.py")) == ["subprocess"]
+    assert list(starters(APP / "b3iq" / "cli" / "encryption.py")) == ["subprocess"]

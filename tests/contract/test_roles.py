@@ -236,3 +236,12 @@ def test_the_settings_file_has_every_setting_and_no_other(
     template = ROOT / f"roles/{role}/templates/etc/b3iq/{role}.toml.j2"
     written = re.findall(r"^(\w+) = ", template.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(written) == sorted(schema.model_fields)
+
+
+@pytest.mark.parametrize(("path", "task"), ALL_TASKS, ids=TASK_IDS)
+def test_root_follows_no_link_into_a_tree_that_a_service_wrote(
+    path: Path, task: dict[str, Any]
+) -> None:
+    """A link in its state would have root give the service what it points to, or take it away."""
+    arguments = task.get("ansible.builtin.file", {})
+    assert not arguments.get("recurse") or arguments.get("follow") is False

@@ -72,6 +72,12 @@ def test_a_wrong_root_is_refused(playbook: Playbook, tmp_path: Path) -> None:
     assert "wrong_root" in done.stdout + done.stderr
 
 
+def test_a_model_that_the_release_does_not_have_is_refused(playbook: Playbook) -> None:
+    done = playbook("install", engine_model="nosuch")
+    assert done.returncode != 0
+    assert "The release has no model nosuch" in done.stdout + done.stderr
+
+
 def test_a_dry_run_on_a_bare_host_works_and_changes_nothing(playbook: Playbook) -> None:
     done = playbook("install", "--check", "--diff")
     assert done.returncode == 0, done.stdout + done.stderr
