@@ -48,7 +48,7 @@ def create(
 ) -> None:
     """Make a key. It is shown once, here, and kept only as a digest.
 
-    What is not limited is not limited; `b3iq keys limit` changes it later.
+    A limit that is not given does not limit; `b3iq keys limit` sets one later.
     """
     body = {"name": name, "scopes": list(scopes), **stated(limits)}
     _take_secret(AdminClient(paths), "/admin/keys", body, file)

@@ -24,6 +24,7 @@ class Node:
     base_url: str
     key_file: Path
     setup_token: str = field(repr=False)
+    owner_password: str = field(repr=False)
 
     @property
     def key(self) -> str:
@@ -53,6 +54,7 @@ def node(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]
     try:
         token = operate.claim(host, base_url, directory / "owner-password") or ""
         operate.make_key(host, base_url, directory / "local-key", "host-tests")
-        yield Node(host, base_url, directory / "local-key", token)
+        password = (directory / "owner-password").read_text().strip() if token else ""
+        yield Node(host, base_url, directory / "local-key", token, password)
     finally:
         forward.close()

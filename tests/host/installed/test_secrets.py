@@ -1,4 +1,5 @@
-"""Canaries: no secret and no prompt in a journal, a process listing, an environment or a log."""
+"""Canaries: no secret and no prompt in a journal, a process listing, an environment, a file, or
+in what playbooks and commands print."""
 
 from __future__ import annotations
 
@@ -9,7 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from b3iq.credentials import secret_files
+from tests.host.conftest import Playbook
 from tests.host.installed.conftest import Node
+from tests.host.installed.owner import Owner
 from tests.lab.host import Host
 
 PROMPT = "canary prompt 7f3a91c4e2 of the host tests"
@@ -18,7 +22,7 @@ PROMPT = "canary prompt 7f3a91c4e2 of the host tests"
 # needles themselves are in no argument. Its own process is the one that it skips.
 SEARCH = """
 import json, os, pathlib, subprocess
-needles = {{name: [form.encode() for form in forms] for name, forms in {needles}.items()}}
+needles = {{name: [bytes.fromhex(form) for form in forms] for name, forms in {needles}.items()}}
 def look(place, data):
     for name, forms in needles.items():
         if any(form in data for form in forms):
@@ -43,22 +47,26 @@ for root in ("/var/log", "/etc", "/var/lib/b3iq", "/run/b3iq", "/tmp", "/var/tmp
 """
 
 
-def forms(secret: str) -> list[str]:
+def forms(secret: str | bytes) -> list[bytes]:
     """Raw, base64 (in each alignment), hex, URL- and JSON-escaped."""
-    raw = secret.encode()
-    aligned = [base64.b64encode(raw[skip:]).decode().rstrip("=")[:-2] for skip in range(3)]
-    escaped = [urllib.parse.quote(secret), json.dumps(secret)[1:-1]]
-    return [secret, raw.hex(), *aligned, *escaped]
+    raw = secret if isinstance(secret, bytes) else secret.encode()
+    aligned = [base64.b64encode(raw[skip:]).rstrip(b"=")[:-2] for skip in range(3)]
+    safe = [form.replace(b"+", b"-").replace(b"/", b"_") for form in aligned]
+    escaped = [urllib.parse.quote(raw).encode()]
+    if isinstance(secret, str):
+        escaped.append(json.dumps(secret)[1:-1].encode())
+    return [raw, raw.hex().encode(), *aligned, *safe, *escaped]
 
 
-def search(host: Host, needles: dict[str, str]) -> list[str]:
-    spelt = {name: forms(secret) for name, secret in needles.items()}
+def search(host: Host, needles: dict[str, str | bytes]) -> list[str]:
+    """Where on the host a needle is."""
+    spelt = {name: [form.hex() for form in forms(secret)] for name, secret in needles.items()}
     found = host.run("python3 -", stdin=SEARCH.format(needles=json.dumps(spelt)), timeout=90)
     return found.stdout.splitlines()
 
 
 @pytest.fixture(scope="module")
-def needles(node: Node) -> dict[str, str]:
+def needles(node: Node) -> Iterator[dict[str, str | bytes]]:
     """The secrets of a node that has been used, right and wrong, with each of them."""
     assert node.setup_token, "run these on a host that nobody has claimed yet"
     ask = {"model": "b3iq-smoke", "messages": [{"role": "user", "content": PROMPT}]}
@@ -73,18 +81,52 @@ def needles(node: Node) -> dict[str, str]:
     with pytest.raises(Exception, match="400"):
         client.chat.completions.create(**ask, n=3)
     said = str(answer.choices[0].message.content)
-    return {
+    owner = Owner(node.base_url, node.owner_password)
+    shown = owner.turn_second_factor_on()
+    yield {
         "setup token": node.setup_token,
         "local key": node.key,
         "gateway key": foreign,
+        "owner password": node.owner_password,
+        "session cookie": shown.cookie,
+        "second factor": shown.totp,
+        "recovery code": shown.recovery_code,
+        "token pepper": sealed(node.host, secret_files.TOKEN_PEPPER),
+        "node identity": sealed(node.host, secret_files.NODE_IDENTITY),
         "prompt": PROMPT,
         # A few words could be in any file; the test below shows that this is long enough.
         "output": said[:60],
     }
+    owner.close()
 
 
-def test_no_secret_prompt_or_output_is_anywhere(node: Node, needles: dict[str, str]) -> None:
+def sealed(host: Host, name: str) -> bytes:
+    """A secret that rests encrypted: what only the node should ever see."""
+    path = f"/etc/credstore.encrypted/{name}"
+    shown = host.run(f"systemd-creds decrypt --name={name} {path} - | base64 -w 0").stdout
+    return base64.b64decode(shown)
+
+
+def test_no_secret_prompt_or_output_is_anywhere(
+    node: Node, needles: dict[str, str | bytes]
+) -> None:
     assert search(node.host, needles) == []
+
+
+def test_no_secret_is_in_what_the_playbook_and_doctor_print(
+    node: Node, needles: dict[str, str | bytes], playbook: Playbook
+) -> None:
+    printed = playbook("install", "--diff", "-vvv")
+    assert printed.returncode == 0, printed.stdout[-2000:]
+    examined = node.host.run("b3iq doctor --json", check=False).stdout
+    listed = node.host.run(
+        "b3iq audit list --json; b3iq sessions list --json; b3iq keys list --json"
+    )
+    told = (printed.stdout + printed.stderr + examined + listed.stdout).encode()
+    assert b"TASK [node : configure | Make the credentials" in told
+    assert [
+        name for name, secret in needles.items() for form in forms(secret) if form in told
+    ] == []
 
 
 @pytest.fixture
