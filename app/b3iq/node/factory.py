@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Flask
+from werkzeug.routing import BaseConverter
 
 from b3iq.config import NodeConfig
 from b3iq.console import pages, security
@@ -47,6 +48,12 @@ _RESOURCES = (
 )
 
 
+class Id(BaseConverter):
+    """The id of a key or a session in a path; what has another form is no path of the node's."""
+
+    regex = "[0-9A-Za-z]{12}"
+
+
 def create_app(config: NodeConfig, paths: Paths) -> Flask:
     """The node's application, ready to serve.
 
@@ -69,6 +76,7 @@ def create_app(config: NodeConfig, paths: Paths) -> Flask:
     )
     # `//` and a missing slash are other paths, not spellings to be corrected by redirect.
     app.url_map.merge_slashes = False
+    app.url_map.converters["default"] = Id
     app.url_map.redirect_defaults = False
     app.extensions["b3iq"] = build(config, paths)
     gate.register(app)
