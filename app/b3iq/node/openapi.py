@@ -9,6 +9,8 @@ from flask import Flask, Response, jsonify
 from pydantic import BaseModel
 
 import b3iq
+from b3iq.console.key_page import OVERLAPS
+from b3iq.console.limit_form import FIELDS
 from b3iq.credentials import names
 from b3iq.credentials.keys import SCOPES
 from b3iq.node.chat_schema import UNSUPPORTED, ChatRequest
@@ -30,13 +32,21 @@ _REQUESTS: dict[tuple[str, str], type[BaseModel]] = {
 }
 _QUERIES: dict[tuple[str, str], type[BaseModel]] = {("/v1/receipts", "GET"): ReceiptQuery}
 _TEXT = {"type": "string"}
-# Fields of the pages' forms, besides the CSRF token of a session.
+_LIMITS = {field.name: _TEXT for field in FIELDS}
+# Fields of the pages' forms, besides the CSRF token of a session and a proof.
 _FORMS: dict[tuple[str, str], dict[str, Any]] = {
     ("/login", "POST"): {"owner_name": _TEXT, "password": _TEXT},
+    ("/login/code", "POST"): {"challenge": _TEXT, "code": _TEXT},
     ("/console/keys", "POST"): {
         "name": _TEXT | {"minLength": 1, "maxLength": names.LIMIT},
         "scope": {"type": "array", "items": {"enum": sorted(SCOPES)}, "minItems": 1},
+        **_LIMITS,
     },
+    ("/console/keys/<key_id>/limits", "POST"): _LIMITS,
+    ("/console/keys/<key_id>/rotate", "POST"): {"overlap_minutes": {"enum": [*map(str, OVERLAPS)]}},
+    ("/console/second-factor/confirm", "POST"): {"code": _TEXT},
+    ("/console/name", "POST"): {"owner_name": _TEXT},
+    ("/console/password", "POST"): {"new_password": _TEXT, "new_password_again": _TEXT},
 }
 _ANSWERS: dict[tuple[str, str], type[BaseModel]] = {
     ("/v1/receipts", "GET"): ReceiptList,
@@ -113,7 +123,7 @@ def _body(rule: Rule, method: str, schemas: dict[str, Any]) -> dict[str, Any] | 
     fields = _FORMS.get(key, {}) | ({"csrf_token": _TEXT} if rule.csrf else {})
     if not fields:
         return None
-    form = {"type": "object", "properties": fields, "required": sorted(fields)}
+    form = {"type": "object", "properties": fields, "required": sorted(set(fields) - set(_LIMITS))}
     return {"content": {"application/x-www-form-urlencoded": {"schema": form}}}
 
 

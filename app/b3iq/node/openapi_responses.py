@@ -27,11 +27,14 @@ _SUCCESS: dict[tuple[str, str], dict[int, tuple[str, ...]]] = {
 }
 _SUCCESS_BY_FORM: dict[tuple[str, str], dict[int, tuple[str, ...]]] = {
     ("page", "GET"): {200: (_HTML,), 303: ()},
-    # A form that was filled in wrongly comes back as a page.
-    ("page", "POST"): {200: (_HTML,), 201: (_HTML,), 303: (), 409: (_HTML,)},
+    # A form that was filled in wrongly comes back as a page; what cannot be done now, as an error.
+    ("page", "POST"): {200: (_HTML,), 201: (_HTML,), 303: (), 409: (_HTML, _JSON)},
 }
 _REFUSALS: dict[tuple[str, str], tuple[int, ...]] = {
     ("/login", "POST"): (401, 403, 429),
+    ("/login/code", "POST"): (401, 403, 429),
+    ("/recover/", "GET"): (404,),
+    ("/recover/owner", "POST"): (401, 403),
     ("/setup/", "GET"): (404,),
     ("/setup/claim", "POST"): (401, 403, 404),
     ("/v1/chat/completions", "POST"): (404, 502, 503),
