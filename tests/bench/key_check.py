@@ -1,7 +1,8 @@
 """`python -m tests.bench.key_check`: what a key and its limits cost a request, in µs.
 
 Median of single calls, on a database of its own with many receipts, none of them held in
-the process: what a request pays before its body is read, and never argon2.
+the process: what a request pays before its body is read, and never argon2. Beside it, what the
+shortest answer of the smallest model costs over HTTP that somebody would really serve.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from b3iq.credentials.limits import KeyLimits
 from b3iq.node.limits import Admission, check_address
 from b3iq.node.services import Services
 from b3iq.store.clock import utc_now
+from tests.bench.load import prompts, through_path
+from tests.bench.midsize import midsize
+from tests.integration.openai.served import serving
 from tests.unit.node import apps
 
 OUTPUT = Path("build/key-check.json")
@@ -28,6 +32,11 @@ CALLS = 2000
 # Receipts of the key in its last minute: what the look at its rates has to count.
 IN_THE_MINUTE = (0, 60, 600)
 OTHERS = 2000
+# With the template's own three, a prompt of 128 tokens.
+PROMPT_WORDS = 125
+ANSWERS = 20
+# What a key with every limit pays, at one request a second.
+LIMITED = ("secret of the key", "address, three networks", "rates, 60 receipts in the minute")
 RATES = KeyLimits(requests_per_minute=100_000, tokens_per_minute=1_000_000_000)
 ADDRESSES = KeyLimits(addresses=("127.0.0.0/8", "192.0.2.0/24", "2001:db8::/32"))
 
@@ -83,20 +92,57 @@ def check_rates(services: Services, key: LocalKey) -> None:
         look(services, key)
 
 
-def main() -> None:
-    """Measure, print and write."""
+def check_us() -> dict[str, float]:
+    """`measure` on a node of its own."""
     with tempfile.TemporaryDirectory(prefix="b3iq-bench-") as state:
         node = apps.make(Path(state))
         try:
-            found = measure(node.services)
+            return measure(node.services)
         finally:
             node.close()
+
+
+def answer_us() -> float:
+    """One token after a prompt of 128, whole path: the first answer warms up and is left out."""
+    with (
+        tempfile.TemporaryDirectory(prefix="b3iq-bench-") as state,
+        serving(Path(state), midsize()) as served,
+    ):
+        taken = []
+        for number in range(ANSWERS + 1):
+            taken.append(through_path(served, prompts(1, number, PROMPT_WORDS), 1).seconds)
+            asked = served.last_receipt()["usage"]["prompt_tokens"]
+            if asked != 128:
+                raise RuntimeError(f"the prompt has {asked} tokens")
+        return round(1e6 * statistics.median(taken[1:]), 1)
+
+
+def cost() -> dict[str, float]:
+    """What is measured, with the sum for a key that has every limit, and its share of an answer."""
+    found = check_us()
+    whole = sum(found[part] for part in LIMITED)
+    answer = answer_us()
+    return found | {
+        "a key with limits, in all": round(whole, 1),
+        "one token after 128, whole path": answer,
+        "share of the key, percent": round(100 * whole / answer, 3),
+    }
+
+
+def report(found: dict[str, float]) -> Table:
+    """One line each."""
     grid = Table(title="µs per request, median")
     grid.add_column("what")
     grid.add_column("µs", justify="right")
-    for what, cost in found.items():
-        grid.add_row(what, f"{cost:.1f}")
-    Console(highlight=False).print(grid)
+    for what, number in found.items():
+        grid.add_row(what, f"{number:,.3f}" if "percent" in what else f"{number:,.1f}")
+    return grid
+
+
+def main() -> None:
+    """Measure, print and write."""
+    found = cost()
+    Console(highlight=False).print(report(found))
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     OUTPUT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 

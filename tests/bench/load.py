@@ -42,12 +42,12 @@ class Run:
         return self.tokens / self.seconds
 
 
-def prompts(count: int, seed: int) -> list[list[dict[str, str]]]:
+def prompts(count: int, seed: int, length: int = PROMPT_WORDS) -> list[list[dict[str, str]]]:
     """Distinct conversations, distinct from those of other seeds too."""
     rng = random.Random(seed)
     vocabulary = words(4096)
     return [
-        [{"role": "user", "content": " " + " ".join(rng.choices(vocabulary, k=PROMPT_WORDS))}]
+        [{"role": "user", "content": " " + " ".join(rng.choices(vocabulary, k=length))}]
         for _ in range(count)
     ]
 

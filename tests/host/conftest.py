@@ -42,14 +42,16 @@ def settings(inventory: Path) -> Settings:
     return loaded
 
 
-@pytest.fixture
-def playbook(inventory: Path, settings: Settings, tmp_path: Path) -> Playbook:
+@pytest.fixture(scope="session")
+def playbook(
+    inventory: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Playbook:
     """Run a playbook as an operator does; keyword arguments change the settings, None unsets."""
+    directory = tmp_path_factory.mktemp("inventory")
 
     def run(name: str, *arguments: str, **changes: object) -> subprocess.CompletedProcess[str]:
         changed = {k: v for k, v in {**settings, **changes}.items() if v is not None}
-        directory = tmp_path / "inventory"
-        (directory / "group_vars").mkdir(parents=True, exist_ok=True)
+        (directory / "group_vars").mkdir(exist_ok=True)
         (directory / "hosts.yml").write_text((inventory / "hosts.yml").read_text())
         (directory / "group_vars/b3iq_nodes.yml").write_text(yaml.safe_dump(changed))
         command = [sys.executable, "-m", "ansible", "playbook", "-i", str(directory)]

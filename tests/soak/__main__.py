@@ -1,7 +1,8 @@
 """`python -m tests.soak`: the boundary tried many times over, counted and reported.
 
 Everything runs against nodes of its own on loopback, bounded in count and time. Prints a
-table, writes build/soak.json, and ends with status 1 if anything was violated.
+table, writes build/soak.json, and ends with status 1 if anything was violated or the time
+was over before all was tried.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -21,6 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench import key_check
 from tests.integration.boundary import METHODS, PATHS, Holders, sweep
 from tests.integration.fuzz import as_everybody
 from tests.integration.node_process import NodeProcess, node_process
@@ -102,6 +105,14 @@ def precision(count: int) -> Finding:
     return Finding("random strings passed over by it", count, wrong)
 
 
+class OutOfTime(BaseException):
+    """The whole soak has taken as long as it may; nothing that is tried may swallow this."""
+
+
+def _end(*_: object) -> None:
+    raise OutOfTime
+
+
 @contextmanager
 def _node(*, claimed: bool) -> Iterator[NodeProcess]:
     with node_process() as node:
@@ -123,17 +134,21 @@ def report(findings: list[Finding]) -> Table:
     return grid
 
 
-def main() -> int:
-    """Run, print and write; the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
-    parser.add_argument("--revocations", type=int, default=1_000)
-    parser.add_argument("--claims", type=int, default=3, help="rounds of 100 at once")
-    parser.add_argument("--examples", type=int, default=60, help="per route, class and kind")
-    parser.add_argument("--minted", type=int, default=100_000)
-    parser.add_argument("--random", type=int, default=1_000_000)
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    options = parser.parse_args()
-    steps: list[Callable[[], Finding]] = [
+def _timed(step: Callable[[], Finding]) -> Finding:
+    began = time.monotonic()
+    found = step()
+    found.seconds = round(time.monotonic() - began, 1)
+    return found
+
+
+def _tell(console: Console, found: Finding) -> None:
+    console.print(f"{found.what}: {found.tried:,}, {len(found.violations)} violations")
+    for violation in found.violations[:_SHOWN]:
+        console.print(f"  {violation}", markup=False, style="red")
+
+
+def _steps(options: argparse.Namespace) -> list[Callable[[], Finding]]:
+    return [
         lambda: routes(claimed=False),
         lambda: routes(claimed=True),
         lambda: revocations(options.revocations),
@@ -142,19 +157,39 @@ def main() -> int:
         lambda: precision(options.random),
         lambda: fuzzing(options.examples),
     ]
+
+
+def main() -> int:
+    """Run, print and write; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("--revocations", type=int, default=1_000)
+    parser.add_argument("--claims", type=int, default=3, help="rounds of 100 at once")
+    parser.add_argument("--examples", type=int, default=60, help="per route, class and kind")
+    parser.add_argument("--minted", type=int, default=100_000)
+    parser.add_argument("--random", type=int, default=1_000_000)
+    parser.add_argument("--minutes", type=int, default=60, help="the end, whatever is done by then")
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    options = parser.parse_args()
     console = Console(highlight=False)
-    findings = []
-    for step in steps:
-        began = time.monotonic()
-        found = step()
-        found.seconds = round(time.monotonic() - began, 1)
-        findings.append(found)
-        console.print(f"{found.what}: {found.tried:,}, {len(found.violations)} violations")
-        for violation in found.violations[:_SHOWN]:
-            console.print(f"  {violation}", markup=False, style="red")
+    signal.signal(signal.SIGALRM, _end)
+    signal.alarm(60 * options.minutes)
+    findings: list[Finding] = []
+    cost: dict[str, float] = {}
+    try:
+        for step in _steps(options):
+            findings.append(_timed(step))
+            _tell(console, findings[-1])
+        cost = key_check.cost()
+    except OutOfTime:
+        over = f"the {options.minutes} minutes were over"
+        findings.append(Finding("all the rest", 0, [over]))
+    signal.alarm(0)
     console.print(report(findings))
+    if cost:
+        console.print(key_check.report(cost))
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    told = json.dumps([asdict(found) for found in findings], indent=2, ensure_ascii=False)
+    everything = {"findings": [asdict(found) for found in findings], "key_check_us": cost}
+    told = json.dumps(everything, indent=2, ensure_ascii=False)
     options.output.write_text(f"{told}\n", encoding="utf-8")
     console.print(f"Written to {options.output}.")
     return 1 if any(found.violations for found in findings) else 0

@@ -187,10 +187,11 @@ class LocalKeys:
             KeyNotLive: it is revoked or expired.
             DiskRefused: it cannot be recorded; the secret before stays good.
         """
-        token = tokens.mint("local", key_id)
         with self._database.write() as connection:
             before = _row(connection, key_id)
             key = self._live(connection, key_id)
+            # Only now: what is no key's id need not be of a token's form.
+            token = tokens.mint("local", key_id)
             until = self._clock() + overlap if overlap else None
             key = replace(key, generation=key.generation + 1, previous_until=until)
             _set(

@@ -114,6 +114,7 @@ def test_a_hundred_rotations_at_once_leave_exactly_one_secret(keys):
     assert keys.list()[0].generation == 100
 
 
-def test_rotating_what_is_no_key_says_so(keys):
+@pytest.mark.parametrize("key_id", ["000000000000", "", "€"])
+def test_rotating_what_is_no_key_says_so(keys, key_id):
     with pytest.raises(UnknownKey):
-        keys.rotate("000000000000")
+        keys.rotate(key_id)
