@@ -21,6 +21,7 @@ from b3iq.checks import (
     exposure,
     file_permissions,
     kernel_settings,
+    lan_filter,
     listeners,
     model_files,
     node_answers,
@@ -66,6 +67,7 @@ _MODULES = (
     confinement,
     services_offline,
     listeners,
+    lan_filter,
     core_dumps,
     swap,
     # Service.

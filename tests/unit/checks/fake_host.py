@@ -53,6 +53,10 @@ class FakeMachine(Machine):
     answers: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     room: Space = field(default_factory=lambda: Space(50 << 30, 1_000_000))
     clock: datetime = NOW
+    # One network may come, the others are dropped: see LAN.
+    rules: list[dict[str, Any]] = field(
+        default_factory=lambda: [{"rule": {"family": "inet", "table": "b3iq"}}] * 2
+    )
 
     def run(self, *command: str) -> str:
         match command[0]:
@@ -60,6 +64,8 @@ class FakeMachine(Machine):
                 return self.version
             case "systemctl":
                 return "\n\n".join(_block(name, self.units[name]) for name in UNITS) + "\n"
+            case "nft":
+                return json.dumps({"nftables": self.rules})
             case "systemd-analyze":
                 return EXPOSURE.format(command[-1], self.scores[command[-1]])
         raise CannotLook(f"{command[0]} could not be run.")

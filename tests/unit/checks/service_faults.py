@@ -55,6 +55,11 @@ def the_lan_port_is_open_at_every_address(fake: FakeHost) -> None:
         table.write(LISTENER.format("00000000:2280", "0A", 0))
 
 
+@trips("lan-filter")
+def somebody_has_flushed_the_packet_filter(fake: FakeHost) -> None:
+    fake.machine.rules = [{"table": {"family": "inet", "name": "filter"}}]
+
+
 @trips("core-dumps")
 def a_worker_may_dump_its_memory(fake: FakeHost) -> None:
     fake.edit(f"/proc/{WORKER}/limits", "0  0  bytes", "0  unlimited  bytes")
