@@ -6,6 +6,7 @@ from flask import Flask
 
 from b3iq.config import NodeConfig
 from b3iq.console import pages, security
+from b3iq.console import passkeys as passkey_pages
 from b3iq.errors import ConfigError
 from b3iq.node import (
     admin,
@@ -17,6 +18,7 @@ from b3iq.node import (
     metrics,
     models,
     openapi,
+    passkeys,
     problems,
     profiles,
     receipts,
@@ -38,6 +40,8 @@ _RESOURCES = (
     models,
     openapi,
     pages,
+    passkey_pages,
+    passkeys,
     profiles,
     receipts,
     recovery,

@@ -33,6 +33,7 @@ _TEXT = {"type": "string"}
 # Fields of the pages' forms, besides the CSRF token of a session.
 _FORMS: dict[tuple[str, str], dict[str, Any]] = {
     ("/login", "POST"): {"owner_name": _TEXT, "password": _TEXT},
+    ("/login/passkey", "POST"): {"credential": _TEXT},
     ("/console/keys", "POST"): {
         "name": _TEXT | {"minLength": 1, "maxLength": names.LIMIT},
         "scope": {"type": "array", "items": {"enum": sorted(SCOPES)}, "minItems": 1},
