@@ -112,11 +112,11 @@ class SessionRow:
 
 @dataclass(frozen=True)
 class PasskeyRow:
-    """A line of the table of passkeys; `rp_id` is the host name that it works under."""
+    """A line of the table of passkeys; `origin` is the address that it works under."""
 
     id: str
     name: str
-    rp_id: str
+    origin: str
     created: str
     last_used: str
 
@@ -126,7 +126,7 @@ class PasskeyRow:
         return cls(
             id=passkey.passkey_id,
             name=passkey.name,
-            rp_id=passkey.rp_id,
+            origin=passkey.origin,
             created=moment(passkey.created_at),
             last_used=moment(passkey.last_used_at) if passkey.last_used_at else "never",
         )

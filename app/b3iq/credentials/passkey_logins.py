@@ -4,7 +4,9 @@ authenticator has asked for a PIN or a finger.
 1. The browser asks for a challenge. Whether there is any passkey is not told at the login.
 2. The passkey signs it, with the origin of the page and the word that the user was verified.
 3. The challenge is taken, whatever comes next: an answer works once, right or wrong.
-4. The passkey must be one of this node and name, its signature good, its user verified.
+4. The passkey must be one of this node and origin, its signature good, its user verified.
+   The request names the origin, so one that was made under another port of localhost would
+   let whoever listens there pass it on.
 5. Its sign count must have grown, where it counts. One that went back may be a copy.
 6. The session is opened, or proved, in the same transaction.
 """
@@ -43,7 +45,7 @@ class PasskeyLogins:
         self._sessions = sessions
         self._clock = clock
         self._challenges = Challenges(pepper, clock)
-        self._user_handle = user_handle(pepper)
+        self._pepper = pepper
 
     def ask_login(self, client: str, party: RelyingParty) -> dict[str, Any]:
         """What a visitor's browser is asked for; the same with and without passkeys."""
@@ -106,10 +108,10 @@ class PasskeyLogins:
     ) -> bool:
         row = connection.execute(
             select(passkey).where(
-                passkey.c.credential_id == bytes_of(shown.id), passkey.c.rp_id == party.rp_id
+                passkey.c.credential_id == bytes_of(shown.id), passkey.c.origin == party.origin
             )
         ).one_or_none()
-        if row is None or not self._names_owner(shown):
+        if row is None or not self._names_owner(shown, party):
             return False
         count = passkey_protocol.verify_known(shown, challenge, party, row.public_key)
         if count <= row.sign_count and (count, row.sign_count) != (0, 0):
@@ -122,7 +124,7 @@ class PasskeyLogins:
         )
         return True
 
-    def _names_owner(self, shown: Assertion) -> bool:
+    def _names_owner(self, shown: Assertion, party: RelyingParty) -> bool:
         if shown.user_handle is None:
             return True  # the credential id has found the one account that there is
-        return hmac.compare_digest(bytes_of(shown.user_handle), self._user_handle)
+        return hmac.compare_digest(bytes_of(shown.user_handle), user_handle(self._pepper, party))

@@ -34,7 +34,7 @@ class Passkey:
 
     passkey_id: str
     name: str
-    rp_id: str
+    origin: str
     created_at: datetime
     last_used_at: datetime | None
 
@@ -75,7 +75,7 @@ class Passkeys:
             return passkey_protocol.creation_options(
                 party,
                 self._challenges.make(connection, "enrol", session.session_id),
-                user_handle=user_handle(self._pepper),
+                user_handle=user_handle(self._pepper, party),
                 user_name=session.owner.name,
                 known=known(connection, party),
             )
@@ -122,14 +122,15 @@ class Passkeys:
         same = select(passkey).where(passkey.c.credential_id == made.credential_id)
         if connection.execute(same).one_or_none() is not None:
             raise PasskeyConflict("This passkey is there already.", remedy="Use it.")
-        new = Passkey(secrets.token_hex(6), name, party.rp_id, self._clock(), None)
+        new = Passkey(secrets.token_hex(6), name, party.origin, self._clock(), None)
         connection.execute(
             insert(passkey).values(
                 passkey_id=new.passkey_id,
                 credential_id=made.credential_id,
                 public_key=made.public_key,
                 sign_count=made.sign_count,
-                rp_id=new.rp_id,
+                rp_id=party.rp_id,
+                origin=new.origin,
                 name=new.name,
                 created_at=new.created_at,
             )
@@ -142,8 +143,8 @@ _AGE = passkey.c.created_at
 
 
 def known(connection: Connection, party: RelyingParty) -> list[bytes]:
-    """The credential ids of a name."""
-    ids = select(passkey.c.credential_id).where(passkey.c.rp_id == party.rp_id)
+    """The credential ids of an origin."""
+    ids = select(passkey.c.credential_id).where(passkey.c.origin == party.origin)
     return list(connection.execute(ids.order_by(_AGE)).scalars())
 
 
@@ -153,17 +154,17 @@ def clear(connection: Connection) -> None:
     connection.execute(delete(passkey_challenge))
 
 
-def user_handle(pepper: bytes) -> bytes:
+def user_handle(pepper: bytes, party: RelyingParty) -> bytes:
     """What an authenticator calls the owner of this node: 32 bytes that say nothing.
 
-    Each node has its own. Under `localhost` many nodes can have passkeys, and an authenticator
-    keeps one for each handle.
+    Each node has its own, and each origin of it. Under `localhost` many of them can have
+    passkeys, and an authenticator keeps one for each handle.
     """
-    return bytes.fromhex(tokens.digest(pepper, "passkey user handle"))
+    return bytes.fromhex(tokens.digest(pepper, f"passkey user handle {party.origin}"))
 
 
 def _view(row: Row[Any]) -> Passkey:
-    return Passkey(row.passkey_id, row.name, row.rp_id, row.created_at, row.last_used_at)
+    return Passkey(row.passkey_id, row.name, row.origin, row.created_at, row.last_used_at)
 
 
 def _refuse_too_many(connection: Connection) -> None:

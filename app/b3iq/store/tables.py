@@ -125,8 +125,9 @@ passkey = Table(
     Column("public_key", LargeBinary, nullable=False),
     # How often the authenticator says it was used; 0 from those that do not count.
     Column("sign_count", Integer, nullable=False),
-    # The host name that it belongs to: under another it opens nothing.
+    # The host name and the whole origin that it belongs to: under another it opens nothing.
     Column("rp_id", String, nullable=False),
+    Column("origin", String, nullable=False),
     Column("name", String, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("last_used_at", UtcDateTime),

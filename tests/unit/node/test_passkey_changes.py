@@ -151,6 +151,17 @@ def test_a_recovery_removes_every_passkey(node, owner):
     assert log_in(node.browser(), key.show(waiting)).status_code == 401
 
 
+def test_whoever_listens_on_another_port_of_localhost_cannot_pass_a_passkey_on(node, owner):
+    """A page there is answered with its own origin, and can send that as Host as well."""
+    key = enrol(owner)
+    headers = {"Host": "localhost:6666", "Origin": "http://localhost:6666"}
+    browser = node.browser()
+    asked = browser.post(LOGIN, Accept="application/json", **headers).get_json()
+    answer = key.show(asked, origin=headers["Origin"])
+    refused = browser.post("/login/passkey", {"credential": json.dumps(answer)}, **headers)
+    assert refused.status_code == 401
+
+
 def test_a_passkey_works_under_its_own_name_only(tmp_path):
     node = apps.make(tmp_path, host_names=["b3iq.localhost"])
     node.claim()

@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("public_key", sa.LargeBinary, nullable=False),
         sa.Column("sign_count", sa.Integer, nullable=False),
         sa.Column("rp_id", sa.String, nullable=False),
+        sa.Column("origin", sa.String, nullable=False),
         sa.Column("name", sa.String, nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("last_used_at", _TIME),
