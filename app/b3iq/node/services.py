@@ -70,8 +70,7 @@ def build(config: NodeConfig, paths: Paths) -> Services:
     """
     pepper = secret_files.read(secret_files.TOKEN_PEPPER, paths)
     signer = Signer(secret_files.read(secret_files.NODE_IDENTITY, paths))
-    database = Database(paths.database, Reserve(paths.disk_reserve, config.disk_reserve_bytes))
-    upgrade(database)
+    database = _database(config, paths)
     streams = StreamSlots(config.stream_limit)
     metrics = Metrics(streams)
     owners = Owners(database)
@@ -102,6 +101,12 @@ def build(config: NodeConfig, paths: Paths) -> Services:
         metrics=metrics,
         lan=lan.load(config, paths),
     )
+
+
+def _database(config: NodeConfig, paths: Paths) -> Database:
+    database = Database(paths.database, Reserve(paths.disk_reserve, config.disk_reserve_bytes))
+    upgrade(database)
+    return database
 
 
 def _audit_log(paths: Paths, database: Database, signer: Signer, node_id: str) -> AuditLog:
