@@ -99,7 +99,19 @@ def test_no_route_runs_a_command_for_anybody(claimed):
 
 def test_a_stranger_opens_what_is_open_to_everybody_and_nothing_else(holders):
     """Guards the first test: what it expects of strangers is said here in other words."""
-    open_to_all = {"/", "/health", "/login", "/setup/", "/setup/claim", "/static/<path:filename>"}
+    open_to_all = {
+        "/",
+        "/health",
+        "/login",
+        "/login/code",
+        "/login/passkey",
+        "/login/passkey/challenge",
+        "/recover/",
+        "/recover/owner",
+        "/setup/",
+        "/setup/claim",
+        "/static/<path:filename>",
+    }
     for path in PATHS:
         for method in METHODS:
             rule = find(path, method)
