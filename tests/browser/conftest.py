@@ -208,7 +208,7 @@ def log_in(page: Page, owner: Owner) -> None:
     page.goto("/login")
     page.get_by_label("Your name").fill(owner.name)
     page.get_by_label("Password").fill(owner.password)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     page.wait_for_url("**/console/")
 
 

@@ -151,7 +151,7 @@ def test_keys_are_made_and_revoked_without_any_script(browser, node, owner, watc
     page.goto("/login")
     page.get_by_label("Your name").fill(owner.name)
     page.get_by_label("Password").fill(owner.password)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     assert make_key(page, "no script")
     page.get_by_role("link", name="I have saved it").click()
     revoke(page, "no script")

@@ -32,7 +32,7 @@ def test_the_owner_works_over_the_lan_as_on_the_machine(lan_node, page):
     page.wait_for_url("**/login")
     page.get_by_label("Your name").fill("Ada")
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     page.wait_for_url("**/console/")
     cookie = next(cookie for cookie in page.context.cookies() if "b3iq" in cookie["name"])
     assert (cookie["name"], cookie["secure"]) == ("__Host-b3iq_session", True)

@@ -22,7 +22,7 @@ def test_a_wrong_password_is_refused_without_saying_which_part_was_wrong(owner, 
         page.goto("/login")
         page.get_by_label("Your name").fill(name)
         page.get_by_label("Password").fill("not the password at all")
-        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("button", name="Log in", exact=True).click()
         expect(page.get_by_role("alert")).to_have_text("The name or the password is wrong.")
         expect(page.get_by_label("Password")).to_be_focused()
         assert page.get_by_label("Password").input_value() == ""

@@ -41,9 +41,9 @@ def log_in_with_code(page: Page, owner: Owner, code: str) -> None:
     page.goto("/login")
     page.get_by_label("Your name").fill(owner.name)
     page.get_by_label("Password").fill(owner.password)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     page.get_by_role("textbox", name="Code").fill(code)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_from_the_enrolment_to_a_login_with_a_code_a_proof_and_an_ended_session(
     look(page, "login-code")
     assert accessibility_faults(page) == []
     page.get_by_role("textbox", name="Code").fill(pyotp.TOTP(secret).now())
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     page.wait_for_url("**/console/")
 
     other = browser.new_context(base_url=node.base_url)

@@ -85,7 +85,12 @@ def test_the_architecture_of_access_is_closed():
         assert rule.classes == {ADMIN} or ADMIN not in rule.classes
         assert rule.classes == {PUBLIC} or PUBLIC not in rule.classes
         if PUBLIC in rule.classes and "POST" in rule.methods:
-            assert rule.path in {"/login", "/login/code"}
+            assert rule.path in {
+                "/login",
+                "/login/code",
+                "/login/passkey",
+                "/login/passkey/challenge",
+            }
         if LOCAL_KEY in rule.classes:
             assert rule.scope in {"inference", "metrics"}
 
@@ -180,6 +185,7 @@ def test_a_claimed_node_answers_each_class_as_listed(claimed, rule, method, hold
         own = {
             "/login": {401},
             "/login/code": {401},
+            "/login/passkey": {401},
             "/setup/": {404},
             "/setup/claim": {400},
             "/console/keys/<key_id>": {404},
@@ -195,7 +201,7 @@ def test_an_unclaimed_node_answers_each_class_as_listed(unclaimed, rule, method,
     status = ask(unclaimed, rule, method, holder)
     refusals = expected(rule, holder, is_claimed=False)
     if refusals is None:
-        own = {"/login": {401}, "/login/code": {401}}.get(rule.path, set())
+        own = {401} if rule.path in {"/login", "/login/code", "/login/passkey"} else set()
         assert status not in GATE - own
     else:
         assert status in refusals

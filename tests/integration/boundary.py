@@ -36,7 +36,13 @@ STRANGERS = (
     "ended session",
 )
 # The views' own refusals, past the gate.
-_OWN = {"/login": {401}, "/login/code": {401}, "/setup/": {404}, "/recover/": {404}}
+_OWN = {
+    "/login": {401},
+    "/login/code": {401},
+    "/login/passkey": {401},
+    "/recover/": {404},
+    "/setup/": {404},
+}
 
 
 def concrete(path: str) -> str:

@@ -104,6 +104,8 @@ def test_a_stranger_opens_what_is_open_to_everybody_and_nothing_else(holders):
         "/health",
         "/login",
         "/login/code",
+        "/login/passkey",
+        "/login/passkey/challenge",
         "/recover/",
         "/recover/owner",
         "/setup/",

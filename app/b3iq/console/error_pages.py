@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flask import Response, request
 
 from b3iq.console import step_up
+from b3iq.console.login_page import login_page
 from b3iq.console.notices import NOTICES, Notice
 from b3iq.console.render import page, see_other
 from b3iq.credentials.errors import ProofNeeded
@@ -76,4 +77,4 @@ def _login_again(*, had_session: bool) -> Response:
         return see_other("/login?notice=session-ended" if had_session else "/login")
     ended = NOTICES["session-ended"]
     notice = Notice(f"{ended.text} Nothing was changed.", ended.style)
-    return page("login.html", 401, notice=notice, error="", owner_name="")
+    return login_page(401, notice=notice)

@@ -20,6 +20,8 @@ NOTICES = {
     "sessions-ended": Notice("Every other session is ended."),
     "second-factor-on": Notice("The second factor is on. Your next login asks for a code."),
     "second-factor-off": Notice("The second factor is off.", "notice-warn"),
+    "passkey-added": Notice("The passkey is added. It logs you in without a password."),
+    "passkey-removed": Notice("The passkey is removed. Every other session is ended."),
     "name-changed": Notice("Your name is changed. Every other session is ended."),
     "password-changed": Notice("Your password is changed. Every other session is ended."),
     "logged-out": Notice("You are logged out."),

@@ -6,9 +6,11 @@ from flask import Flask, Response, request
 
 from b3iq.console import dashboard, key_page
 from b3iq.console.assets import static_file
-from b3iq.console.notices import Notice, notice_of
+from b3iq.console.login_page import login_page
+from b3iq.console.notices import notice_of
 from b3iq.console.render import harden, page, see_other, with_retry_after
 from b3iq.credentials.errors import ChallengeOver, CodeRefused, LoginRefused, TooManyAttempts
+from b3iq.credentials.passkey_errors import PasskeyRefused
 from b3iq.credentials.passwords import MINIMUM
 from b3iq.node import owner
 from b3iq.node.services import services
@@ -39,7 +41,7 @@ def show_login() -> Response:
     """GET /login."""
     if not services().owners.is_claimed():
         return see_other("/setup/")
-    return _login(notice=notice_of(request.args.get("notice")))
+    return login_page(notice=notice_of(request.args.get("notice")))
 
 
 def log_in() -> Response:
@@ -50,7 +52,7 @@ def log_in() -> Response:
         needed = owner.log_in(name, request.form.get("password", ""), response)
     except (LoginRefused, TooManyAttempts) as refusal:
         return with_retry_after(
-            _login(refusal.status, error=_words(refusal), owner_name=name), refusal
+            login_page(refusal.status, error=_words(refusal), owner_name=name), refusal
         )
     return response if needed is None else _login_code(needed.challenge)
 
@@ -65,7 +67,21 @@ def log_in_with_code() -> Response:
         answer = _login_code(challenge, refusal.status, error=refusal.message)
         return with_retry_after(answer, refusal)
     except (ChallengeOver, LoginRefused) as refusal:
-        return _login(refusal.status, error=refusal.message)
+        return login_page(refusal.status, error=refusal.message)
+    return response
+
+
+def log_in_with_passkey() -> Response:
+    """POST /login/passkey: the console, or the login page again.
+
+    Raises:
+        NoPasskeysHere: the page was opened by address.
+    """
+    response = see_other("/console/")
+    try:
+        owner.log_in_with_passkey(request.form.get("credential", ""), response)
+    except (PasskeyRefused, TooManyAttempts) as refusal:
+        return with_retry_after(login_page(refusal.status, error=refusal.message), refusal)
     return response
 
 
@@ -83,6 +99,7 @@ def register(app: Flask) -> None:
     app.add_url_rule("/login", methods=["GET"], view_func=show_login)
     app.add_url_rule("/login", methods=["POST"], view_func=log_in)
     app.add_url_rule("/login/code", methods=["POST"], view_func=log_in_with_code)
+    app.add_url_rule("/login/passkey", methods=["POST"], view_func=log_in_with_passkey)
     app.add_url_rule("/recover/", methods=["GET"], view_func=recover)
     app.add_url_rule("/logout", methods=["POST"], view_func=log_out)
     app.add_url_rule("/console/", methods=["GET"], view_func=dashboard.console)
@@ -107,9 +124,3 @@ def _login_code(challenge: str, status: int = 200, *, error: str = "") -> Respon
 
 def _words(refusal: LoginRefused | TooManyAttempts) -> str:
     return refusal.detail if isinstance(refusal, LoginRefused) else refusal.message
-
-
-def _login(
-    status: int = 200, *, notice: Notice | None = None, error: str = "", owner_name: str = ""
-) -> Response:
-    return page("login.html", status, notice=notice, error=error, owner_name=owner_name)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from b3iq.credentials.keys import LocalKey
 from b3iq.credentials.limits import KeyLimits
+from b3iq.credentials.passkeys import Passkey
 from b3iq.credentials.sessions import OpenSession
 from b3iq.receipts.record import Receipt, Status
 
@@ -106,6 +107,28 @@ class SessionRow:
             opened=moment(session.opened_at),
             seen=moment(session.seen_at),
             is_this=session.session_id == this,
+        )
+
+
+@dataclass(frozen=True)
+class PasskeyRow:
+    """A line of the table of passkeys; `origin` is the address that it works under."""
+
+    id: str
+    name: str
+    origin: str
+    created: str
+    last_used: str
+
+    @classmethod
+    def of(cls, passkey: Passkey) -> PasskeyRow:
+        """The line of one passkey."""
+        return cls(
+            id=passkey.passkey_id,
+            name=passkey.name,
+            origin=passkey.origin,
+            created=moment(passkey.created_at),
+            last_used=moment(passkey.last_used_at) if passkey.last_used_at else "never",
         )
 
 

@@ -1,4 +1,7 @@
-"""The owner's security page: sessions, second factor, name and password."""
+"""The owner's security page: sessions, second factor, name and password.
+
+Its passkeys are in `passkeys`.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from flask import Flask, Response, request
 from b3iq.console import qr
 from b3iq.console.notices import notice_of
 from b3iq.console.render import page, see_other
-from b3iq.console.rows import SessionRow
+from b3iq.console.rows import PasskeyRow, SessionRow
 from b3iq.credentials import totp
 from b3iq.credentials.errors import EnrolmentCodeRefused, InvalidName, Unauthorized, WeakPassword
 from b3iq.credentials.passwords import MINIMUM
 from b3iq.credentials.sessions import Session
-from b3iq.node import owner, sessions
+from b3iq.node import owner, passkey_place, sessions
 from b3iq.node.services import services
 
 _log = logging.getLogger(__name__)
@@ -29,11 +32,12 @@ class AccountForm:
     owner_name: str | None = None
     name_error: str = ""
     password_error: str = ""
+    passkey_error: str = ""
 
 
 def security() -> Response:
     """GET /console/security."""
-    return _security(AccountForm())
+    return show(AccountForm())
 
 
 def revoke_session(session_id: str) -> Response:
@@ -43,13 +47,13 @@ def revoke_session(session_id: str) -> Response:
         UnknownSession: no open session has this id.
     """
     sessions.revoke(session_id)
-    return _back("session-ended-here")
+    return back("session-ended-here")
 
 
 def revoke_others() -> Response:
     """POST /console/sessions/revoke-others."""
-    sessions.revoke_all(keep=_session().session_id)
-    return _back("sessions-ended")
+    sessions.revoke_all(keep=session().session_id)
+    return back("sessions-ended")
 
 
 def begin_second_factor() -> Response:
@@ -69,7 +73,7 @@ def confirm_second_factor() -> Response:
     """
     factor = services().second_factor
     try:
-        codes = factor.confirm(request.form.get("code", ""), keep=_session().session_id)
+        codes = factor.confirm(request.form.get("code", ""), keep=session().session_id)
     except EnrolmentCodeRefused as refusal:
         return _enrolment(factor.begun(), refusal.status, error=refusal.message)
     _log.info("second_factor_on")
@@ -91,18 +95,18 @@ def end_second_factor() -> Response:
     """POST /console/second-factor/off."""
     services().second_factor.turn_off()
     _log.warning("second_factor_off")
-    return _back("second-factor-off")
+    return back("second-factor-off")
 
 
 def rename() -> Response:
     """POST /console/name: another name; every other session ends."""
     name = request.form.get("owner_name", "")
     try:
-        ended = services().account.rename(name, keep=_session().session_id)
+        ended = services().account.rename(name, keep=session().session_id)
     except InvalidName as refusal:
-        return _security(AccountForm(name, name_error=refusal.message), refusal.status)
+        return show(AccountForm(name, name_error=refusal.message), refusal.status)
     _log.info("owner_renamed", extra={"sessions_ended": ended})
-    return _back("name-changed")
+    return back("name-changed")
 
 
 def change_password() -> Response:
@@ -110,13 +114,13 @@ def change_password() -> Response:
     password = request.form.get("new_password", "")
     if password != request.form.get("new_password_again", ""):
         error = "The two passwords are not the same."
-        return _security(AccountForm(password_error=error), 400)
+        return show(AccountForm(password_error=error), 400)
     try:
-        ended = services().account.change_password(password, keep=_session().session_id)
+        ended = services().account.change_password(password, keep=session().session_id)
     except WeakPassword as refusal:
-        return _security(AccountForm(password_error=refusal.message), refusal.status)
+        return show(AccountForm(password_error=refusal.message), refusal.status)
     _log.info("password_changed", extra={"sessions_ended": ended})
-    return _back("password-changed")
+    return back("password-changed")
 
 
 def register(app: Flask) -> None:
@@ -135,43 +139,49 @@ def register(app: Flask) -> None:
         app.add_url_rule(path, methods=["POST"], view_func=view)
 
 
-def _session() -> Session:
-    session = owner.session()
-    if session is None:
-        raise Unauthorized  # the policy lets nobody else in
-    return session
+def session() -> Session:
+    """The session that asks; the policy lets nobody else in."""
+    found = owner.session()
+    if found is None:
+        raise Unauthorized
+    return found
 
 
-def _back(notice: str) -> Response:
+def back(notice: str) -> Response:
+    """To the security page, with one of its notices."""
     return see_other(f"{_HERE}?notice={notice}")
 
 
-def _security(form: AccountForm, status: int = 200) -> Response:
-    session = _session()
+def show(form: AccountForm, status: int = 200) -> Response:
+    """The page, with what was wrong in one of its forms."""
+    this = session()
     listed = services().sessions.list()
     return page(
         "security.html",
         status,
-        session=session,
+        session=this,
         notice=notice_of(request.args.get("notice")),
-        sessions=[SessionRow.of(item, session.session_id) for item in listed],
+        sessions=[SessionRow.of(item, this.session_id) for item in listed],
         factor=services().second_factor.state(),
+        passkeys=[PasskeyRow.of(item) for item in services().passkeys.list()],
+        passkey_advice=passkey_place.advice(request),
+        with_passkey=services().passkeys.are_for(passkey_place.find(request)),
         form=form,
         password_length=MINIMUM,
     )
 
 
 def _enrolment(secret: str, status: int = 200, *, error: str = "") -> Response:
-    session = _session()
+    this = session()
     return page(
         "second_factor.html",
         status,
-        session=session,
-        code=qr.draw(totp.address(secret, session.owner.name)),
+        session=this,
+        code=qr.draw(totp.address(secret, this.owner.name)),
         secret=" ".join(secret[start : start + 4] for start in range(0, len(secret), 4)),
         error=error,
     )
 
 
 def _codes(codes: list[str], *, is_new: bool) -> Response:
-    return page("recovery_codes.html", 201, session=_session(), codes=codes, is_new=is_new)
+    return page("recovery_codes.html", 201, session=session(), codes=codes, is_new=is_new)

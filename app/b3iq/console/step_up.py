@@ -53,6 +53,13 @@ ACTIONS = {
         "This makes new recovery codes; the old ones stop working.", "Make new codes"
     ),
     "/console/second-factor/off": Action("This turns the second factor off.", "Turn it off"),
+    "/console/passkeys": Action("This adds a passkey.", "Go on", ("name",)),
+    "/console/passkeys/confirm": Action(
+        "This adds a passkey.", "Add the passkey", ("name", "credential")
+    ),
+    "/console/passkeys/<passkey_id>/remove": Action(
+        "This removes a passkey and ends every other session.", "Remove the passkey"
+    ),
     "/console/name": Action(
         "This changes your name and ends every other session.",
         "Change the name",
@@ -82,5 +89,6 @@ def ask(needed: ProofNeeded) -> Response:
         csrf_token=needed.csrf_token,
         owner_name=needed.owner_name,
         with_code=needed.with_code,
+        with_passkey=needed.with_passkey,
         refusal=needed.refusal,
     )

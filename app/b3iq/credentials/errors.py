@@ -101,15 +101,17 @@ class ProofNeeded(B3iqError):
         *,
         owner_name: str,
         with_code: bool,
+        with_passkey: bool = False,
         refusal: B3iqError | None = None,
     ) -> None:
         super().__init__(
             "This needs a proof, not older than 5 minutes, that you are the owner.",
-            remedy="Do it in the console, which asks for your password.",
+            remedy="Do it in the console, which asks for your password or a passkey.",
         )
         self.csrf_token = csrf_token
         self.owner_name = owner_name
         self.with_code = with_code
+        self.with_passkey = with_passkey
         self.refusal = refusal
         if refusal is not None and refusal.retry_after_s is not None:
             self.status, self.retry_after_s = refusal.status, refusal.retry_after_s

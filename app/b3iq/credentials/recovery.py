@@ -1,7 +1,7 @@
 """Recovery of a lost owner: root mints a link, whoever opens it sets name and password anew.
 
 The link is a setup link for a node that has an owner: the same token, the same row, the same
-hour. It ends the second factor and every session; keys and receipts stay as they are.
+hour. It ends the second factor, the passkeys and every session; keys and receipts stay as they are.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, update
 
 from b3iq.audit.log import AuditLog
-from b3iq.credentials import names, second_factor, setup_tokens
+from b3iq.credentials import names, passkeys, second_factor, setup_tokens
 from b3iq.credentials.errors import NotClaimed, SetupTokenRefused
 from b3iq.credentials.owners import Owner, Owners, claimed, load, replace_password
 from b3iq.credentials.sessions import end_all
@@ -77,6 +77,7 @@ class Recovery:
                 connection.execute(update(owner_table).values(name=name))
                 replace_password(connection, password_hash)
                 second_factor.clear(connection)
+                passkeys.clear(connection)
                 ended = end_all(connection)
                 self._audit.append(connection, "owner_recovered", as_="setup", sessions_ended=ended)
                 owner = load(connection)

@@ -7,6 +7,7 @@ from werkzeug.routing import BaseConverter
 
 from b3iq.config import NodeConfig
 from b3iq.console import pages, security
+from b3iq.console import passkeys as passkey_pages
 from b3iq.errors import ConfigError
 from b3iq.node import (
     admin,
@@ -18,6 +19,7 @@ from b3iq.node import (
     metrics,
     models,
     openapi,
+    passkeys,
     problems,
     profiles,
     receipts,
@@ -39,6 +41,8 @@ _RESOURCES = (
     models,
     openapi,
     pages,
+    passkey_pages,
+    passkeys,
     profiles,
     receipts,
     recovery,

@@ -37,6 +37,7 @@ _LIMITS = {field.name: _TEXT for field in FIELDS}
 _FORMS: dict[tuple[str, str], dict[str, Any]] = {
     ("/login", "POST"): {"owner_name": _TEXT, "password": _TEXT},
     ("/login/code", "POST"): {"challenge": _TEXT, "code": _TEXT},
+    ("/login/passkey", "POST"): {"credential": _TEXT},
     ("/console/keys", "POST"): {
         "name": _TEXT | {"minLength": 1, "maxLength": names.LIMIT},
         "scope": {"type": "array", "items": {"enum": sorted(SCOPES)}, "minItems": 1},

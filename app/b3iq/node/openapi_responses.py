@@ -18,6 +18,8 @@ _BEFORE = (408, 414, 431)
 _SUCCESS: dict[tuple[str, str], dict[int, tuple[str, ...]]] = {
     ("/", "GET"): {303: ()},
     ("/metrics", "GET"): {200: ("text/plain",)},
+    ("/login/passkey/challenge", "POST"): {200: (_JSON,)},
+    ("/console/passkeys/challenge", "POST"): {200: (_JSON,)},
     ("/setup/claim", "POST"): {201: (_JSON,)},
     ("/static/<path:filename>", "GET"): {
         200: ("text/css", "text/javascript", "image/svg+xml"),
@@ -35,6 +37,8 @@ _REFUSALS: dict[tuple[str, str], tuple[int, ...]] = {
     ("/login/code", "POST"): (401, 403, 429),
     ("/recover/", "GET"): (404,),
     ("/recover/owner", "POST"): (401, 403),
+    ("/login/passkey", "POST"): (401, 403, 429),
+    ("/login/passkey/challenge", "POST"): (403,),
     ("/setup/", "GET"): (404,),
     ("/setup/claim", "POST"): (401, 403, 404),
     ("/v1/chat/completions", "POST"): (404, 502, 503),

@@ -15,7 +15,7 @@ from b3iq.credentials.logins import CodeNeeded, LoggedIn
 from b3iq.credentials.owners import Owner
 from b3iq.credentials.sessions import Session
 from b3iq.errors import B3iqError
-from b3iq.node import connection
+from b3iq.node import connection, passkey_place
 from b3iq.node.browsers import browser_of
 from b3iq.node.principal import principal
 from b3iq.node.services import services
@@ -58,6 +58,20 @@ def log_in_with_code(challenge: str, code: str, response: Response) -> None:
     _finish_login(step, response)
 
 
+def log_in_with_passkey(answer: str, response: Response) -> None:
+    """Look at what a passkey signed and put a new session into the response.
+
+    Raises:
+        PasskeyRefused: it proves nobody; why is not said.
+        TooManyAttempts: this client has to wait.
+        NoPasskeysHere: the page was opened by address.
+    """
+    place, client = passkey_place.need(request), connection.client_of(request)
+    with attempt("login_refused"):
+        step = services().passkey_logins.log_in(answer, client, place, browser_of(request))
+    _finish_login(step, response)
+
+
 def _finish_login(step: LoggedIn, response: Response) -> None:
     client = connection.client_of(request)
     services().throttle.clear(client)
@@ -68,7 +82,7 @@ def _finish_login(step: LoggedIn, response: Response) -> None:
 
 @contextmanager
 def attempt(refusal: Refusal) -> Iterator[None]:
-    """One guess at a password or code, counted before it is looked at.
+    """One guess at a password, code or passkey, counted before it is looked at.
 
     A hundred guesses at once are so as slow as a hundred in a row. Whoever shows all that is
     asked for clears the count; a right password alone does not.

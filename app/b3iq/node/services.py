@@ -15,6 +15,8 @@ from b3iq.credentials.account import Account
 from b3iq.credentials.keys import LocalKeys
 from b3iq.credentials.logins import Logins
 from b3iq.credentials.owners import Owners
+from b3iq.credentials.passkey_logins import PasskeyLogins
+from b3iq.credentials.passkeys import Passkeys
 from b3iq.credentials.recovery import Recovery
 from b3iq.credentials.second_factor import SecondFactor
 from b3iq.credentials.sessions import Sessions
@@ -47,6 +49,8 @@ class Services:
     sessions: Sessions
     second_factor: SecondFactor
     logins: Logins
+    passkeys: Passkeys
+    passkey_logins: PasskeyLogins
     account: Account
     recovery: Recovery
     throttle: LoginThrottle
@@ -66,8 +70,7 @@ def build(config: NodeConfig, paths: Paths) -> Services:
     """
     pepper = secret_files.read(secret_files.TOKEN_PEPPER, paths)
     signer = Signer(secret_files.read(secret_files.NODE_IDENTITY, paths))
-    database = Database(paths.database, Reserve(paths.disk_reserve, config.disk_reserve_bytes))
-    upgrade(database)
+    database = _database(config, paths)
     streams = StreamSlots(config.stream_limit)
     metrics = Metrics(streams)
     owners = Owners(database)
@@ -87,6 +90,8 @@ def build(config: NodeConfig, paths: Paths) -> Services:
         sessions=sessions,
         second_factor=second_factor,
         logins=Logins(database, pepper, owners, sessions, second_factor),
+        passkeys=Passkeys(database, pepper, audit),
+        passkey_logins=PasskeyLogins(database, pepper, sessions),
         account=Account(database, owners, audit),
         recovery=Recovery(database, pepper, owners, audit),
         throttle=LoginThrottle(database),
@@ -96,6 +101,12 @@ def build(config: NodeConfig, paths: Paths) -> Services:
         metrics=metrics,
         lan=lan.load(config, paths),
     )
+
+
+def _database(config: NodeConfig, paths: Paths) -> Database:
+    database = Database(paths.database, Reserve(paths.disk_reserve, config.disk_reserve_bytes))
+    upgrade(database)
+    return database
 
 
 def _audit_log(paths: Paths, database: Database, signer: Signer, node_id: str) -> AuditLog:

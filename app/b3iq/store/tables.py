@@ -115,6 +115,35 @@ recovery_code = Table(
     Column("digest", String(64), primary_key=True),
 )
 
+# The owner's passkeys. Nothing here is secret: the private key never leaves the authenticator.
+passkey = Table(
+    "passkey",
+    metadata,
+    Column("passkey_id", String(12), primary_key=True),
+    Column("credential_id", LargeBinary, nullable=False, unique=True),
+    # COSE_Key, as the authenticator gave it (RFC 9052 section 7).
+    Column("public_key", LargeBinary, nullable=False),
+    # How often the authenticator says it was used; 0 from those that do not count.
+    Column("sign_count", Integer, nullable=False),
+    # The host name and the whole origin that it belongs to: under another it opens nothing.
+    Column("rp_id", String, nullable=False),
+    Column("origin", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("last_used_at", UtcDateTime),
+)
+
+# What a passkey was asked to sign and has not yet. `holder` is the session it is for or, at a
+# login, the client.
+passkey_challenge = Table(
+    "passkey_challenge",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("purpose", String(8), nullable=False),
+    Column("holder", String, nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+)
+
 local_key = Table(
     "local_key",
     metadata,

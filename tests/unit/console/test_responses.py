@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 
 from b3iq.console import assets, render
+from b3iq.console.login_page import login_page
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def client():
     app.add_url_rule(
         "/login",
         "login",
-        lambda: render.page("login.html", notice=None, error="", owner_name='"><script>'),
+        lambda: login_page(owner_name='"><script>'),
     )
     app.after_request(render.harden)
     return app.test_client()
