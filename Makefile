@@ -64,9 +64,9 @@ demo-shell: ## Open a root shell on the demo's host, or run CMD='...' there
 # --- the gate, fastest check first -----------------------------------------------------------
 
 .PHONY: test
-test: lint types unit contract integration browser molecule ## Run the whole gate
+test: lint types contract unit integration browser molecule ## Run the whole gate
 
-.PHONY: lint types unit contract integration browser molecule
+.PHONY: lint types contract unit integration browser molecule
 lint: $(VENV) ## Ruff, yamllint, ansible-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -74,10 +74,10 @@ lint: $(VENV) ## Ruff, yamllint, ansible-lint
 	$(BIN)/ansible-lint --offline
 types: $(VENV) ## mypy --strict
 	$(BIN)/mypy
-unit: $(VENV) ## Unit tests
-	$(BIN)/pytest tests/unit tests/attacks
 contract: $(VENV) ## Conventions that are tests
 	$(BIN)/pytest tests/contract
+unit: $(VENV) ## Unit tests
+	$(BIN)/pytest tests/unit tests/attacks
 integration: model ## Real node and engine processes, the official OpenAI SDK
 	$(BIN)/pytest tests/integration
 browser: model setup-browser ## From the setup URL to a working key, in Chromium
