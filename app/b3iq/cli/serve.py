@@ -140,9 +140,11 @@ def _announce(admin: AdminClient, node: NodeConfig, model: str, paths: Paths) ->
         else:
             console.print(f"Console: {facts['base_url']}")
         console.print("\nA key for a client, and a first question:")
-        console.print(f"  {where} keys create laptop --file local-key", soft_wrap=True)
+        console.print("  mkdir -pm 700 .secrets")
+        console.print(f"  {where} keys create laptop --file .secrets/laptop-key", soft_wrap=True)
         console.print(
-            f"  b3iq chat --base-url {facts['base_url']} --api-key-file local-key 'hello'",
+            f"  b3iq chat --base-url {facts['base_url']} --api-key-file .secrets/laptop-key "
+            "--temperature 0 'Hello!'",
             soft_wrap=True,
         )
         console.print("\nCtrl-C stops everything.")
