@@ -83,7 +83,7 @@ def layers() -> None:
     for name in layers_.RECIPES:
         packed = layers_.build(name, CHECKOUT, package, Progress())
         table.add_row(name, _mib(packed.length), _mib(packed.unpacked_bytes), packed.sha256)
-    Console().print(table)
+    Console(emoji=False).print(table)
 
 
 def _show(made: demo_.Demo) -> None:
@@ -92,7 +92,7 @@ def _show(made: demo_.Demo) -> None:
     table = Table("target", "archive", "unpacked", title=f"Release {manifest.version} ({commit})")
     for archive in (*manifest.layers, *manifest.models):
         table.add_row(archive.target, _mib(archive.length), _mib(archive.unpacked_bytes))
-    console = Console()
+    console = Console(emoji=False)
     console.print(table)
     console.print(f"{'Published' if made.changed else 'Unchanged'}: {made.repository}")
     console.print(f"Pin this root: {made.trusted_root}")

@@ -31,7 +31,7 @@ def main(output: Path, *, fresh: bool) -> None:
     # torch and transformers take seconds to import: --help does not wait for them.
     from release.smoke_model.build import obtain
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     recipe = Recipe()
     began = time.monotonic()
     try:

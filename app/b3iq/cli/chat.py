@@ -109,7 +109,7 @@ def _first_model(client: httpx.Client) -> str:
 
 
 def _converse(client: httpx.Client, asking: dict[str, Any], history: list[dict[str, str]]) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     console.print(f"Talking to {asking['model']}. Ctrl-D ends.", style="dim")
     while True:
         try:
@@ -131,7 +131,7 @@ def _ask(
     client: httpx.Client, asking: dict[str, Any], history: list[dict[str, str]], said: str
 ) -> None:
     history.append({"role": "user", "content": said})
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     reply = Reply()
     for text in _stream(client, asking | {"messages": history, "stream": True}, reply):
         if not output.is_json():

@@ -6,12 +6,11 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 from rich.console import Console
 
-from b3iq.cli import output
+from b3iq.cli import ids, output
 from b3iq.cli.client import AdminClient
 from b3iq.cli.key_limits import REMOVABLE, limit_options, stated, words
 from b3iq.errors import UsageError
@@ -71,7 +70,7 @@ def rotate(paths: Paths, key_id: str, overlap_minutes: int, file: Path | None) -
 
     Only one secret before it can stay good: rotating again ends the older one at once.
     """
-    path = f"/admin/keys/{quote(key_id, safe='')}/rotate"
+    path = f"/admin/keys/{ids.checked(key_id, 'key')}/rotate"
     _take_secret(AdminClient(paths), path, {"overlap_minutes": overlap_minutes}, file)
 
 
@@ -104,7 +103,7 @@ def limit(paths: Paths, /, key_id: str, removed: tuple[str, ...], **limits: obje
             "Nothing to change was named.",
             remedy="Name a limit, such as --requests-per-minute 60, or --remove concurrency.",
         )
-    key = AdminClient(paths).post(f"/admin/keys/{quote(key_id, safe='')}/limits", body)
+    key = AdminClient(paths).post(f"/admin/keys/{ids.checked(key_id, 'key')}/limits", body)
 
     def for_people(console: Console) -> None:
         expiry = _moment(key["expires_at"]) + " UTC" if key["expires_at"] else "never"
@@ -156,7 +155,7 @@ def revoke(paths: Paths, key_id: str) -> None:
 
     Answers that are being streamed to it end within a second. Again changes nothing.
     """
-    answer = AdminClient(paths).post(f"/admin/keys/{quote(key_id, safe='')}/revoke")
+    answer = AdminClient(paths).post(f"/admin/keys/{ids.checked(key_id, 'key')}/revoke")
     output.show(answer, lambda console: console.print(f"Key {answer['key_id']} is revoked."))
 
 

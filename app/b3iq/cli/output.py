@@ -45,7 +45,7 @@ def show(data: dict[str, Any], for_people: Callable[[Console], None]) -> None:
     if is_json():
         click.echo(json.dumps(data))
     else:
-        for_people(Console(highlight=False))
+        for_people(Console(highlight=False, emoji=False))
 
 
 def show_error(error: B3iqError, *, as_json: bool | None = None) -> None:
@@ -59,7 +59,7 @@ def show_error(error: B3iqError, *, as_json: bool | None = None) -> None:
         fault = {"code": error.code, "detail": error.detail, "remedy": error.remedy}
         click.echo(json.dumps({"error": fault}), err=True)
         return
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, emoji=False)
     console.print("[bold red]Error:[/]", end=" ")
     console.print(error.detail, markup=False, soft_wrap=True)
     if error.remedy:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from urllib.parse import quote
 
 import click
 
-from b3iq.cli import output
+from b3iq.cli import ids, output
 from b3iq.cli.client import AdminClient
 from b3iq.paths import Paths
 
@@ -37,7 +36,7 @@ def list_sessions(paths: Paths) -> None:
 @click.pass_obj
 def revoke(paths: Paths, session_id: str) -> None:
     """End a session, from its next request on."""
-    answer = AdminClient(paths).post(f"/admin/sessions/{quote(session_id, safe='')}/revoke")
+    answer = AdminClient(paths).post(f"/admin/sessions/{ids.checked(session_id, 'session')}/revoke")
     output.show(answer, lambda console: console.print("The session is ended."))
 
 

@@ -58,7 +58,7 @@ def show(answer: dict[str, Any], as_json: bool, headline: str) -> None:
     if as_json:
         click.echo(json.dumps(answer))
         return
-    console = Console()
+    console = Console(emoji=False)
     if "version" not in answer:
         console.print("No release is installed.")
         return

@@ -18,7 +18,7 @@ class Progress:
 
     def __init__(self, *, silent: bool = False) -> None:
         self._silent = silent
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, emoji=False)
 
     @contextlib.contextmanager
     def step(self, description: str, total: int, *, unit: str = "bytes") -> Iterator[Advance]:

@@ -108,6 +108,12 @@ def test_a_name_that_looks_like_markup_is_shown_as_it_is(run):
     assert "[red]x[/red]" in run("keys", "list").stdout
 
 
+def test_a_name_that_looks_like_a_picture_is_shown_as_it_is(run):
+    """A fingerprint with :AB: in it was, one time in nine, printed with a picture instead."""
+    assert run("keys", "create", "12:AB:CD:34").returncode == 0
+    assert "12:AB:CD:34" in run("keys", "list").stdout
+
+
 def test_the_setup_link_goes_into_a_private_file_and_is_made_anew(run, tmp_path):
     path = tmp_path / "setup-url"
     links = []
