@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 import httpx
-from rich.console import Console
 
 from b3iq.cli import local_key, output
 from b3iq.cli.client import NodeUnreachable
@@ -109,7 +108,7 @@ def _first_model(client: httpx.Client) -> str:
 
 
 def _converse(client: httpx.Client, asking: dict[str, Any], history: list[dict[str, str]]) -> None:
-    console = Console(highlight=False, emoji=False)
+    console = output.terminal()
     console.print(f"Talking to {asking['model']}. Ctrl-D ends.", style="dim")
     while True:
         try:
@@ -131,7 +130,7 @@ def _ask(
     client: httpx.Client, asking: dict[str, Any], history: list[dict[str, str]], said: str
 ) -> None:
     history.append({"role": "user", "content": said})
-    console = Console(highlight=False, emoji=False)
+    console = output.terminal()
     reply = Reply()
     for text in _stream(client, asking | {"messages": history, "stream": True}, reply):
         if not output.is_json():

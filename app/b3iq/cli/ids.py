@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
+from b3iq.credentials.tokens import ID_FORM
 from b3iq.errors import B3iqError
-
-_ID = re.compile(r"[0-9A-Za-z]{12}", re.ASCII)
 
 
 class NotAnId(B3iqError):
@@ -32,6 +31,6 @@ def checked(text: str, kind: str) -> str:
     Raises:
         NotAnId: it has not the form of one.
     """
-    if not _ID.fullmatch(text):
+    if not re.fullmatch(ID_FORM, text, re.ASCII):
         raise NotAnId(kind)
     return text

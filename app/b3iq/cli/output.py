@@ -40,12 +40,17 @@ def is_json() -> bool:
     return bool(click.get_current_context().find_root().meta.get(_JSON))
 
 
+def terminal(*, stderr: bool = False) -> Console:
+    """Where words for people go: nothing in them is coloured, or drawn as a picture, by itself."""
+    return Console(stderr=stderr, highlight=False, emoji=False)
+
+
 def show(data: dict[str, Any], for_people: Callable[[Console], None]) -> None:
     """Write the result of a verb to standard output."""
     if is_json():
         click.echo(json.dumps(data))
     else:
-        for_people(Console(highlight=False, emoji=False))
+        for_people(terminal())
 
 
 def show_error(error: B3iqError, *, as_json: bool | None = None) -> None:
@@ -59,7 +64,7 @@ def show_error(error: B3iqError, *, as_json: bool | None = None) -> None:
         fault = {"code": error.code, "detail": error.detail, "remedy": error.remedy}
         click.echo(json.dumps({"error": fault}), err=True)
         return
-    console = Console(stderr=True, highlight=False, emoji=False)
+    console = terminal(stderr=True)
     console.print("[bold red]Error:[/]", end=" ")
     console.print(error.detail, markup=False, soft_wrap=True)
     if error.remedy:

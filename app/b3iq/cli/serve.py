@@ -83,7 +83,7 @@ def serve(ctx: click.Context, state: Path | None, model_dir: Path | None, port: 
 
 
 def _run(paths: Paths, node: NodeConfig, children: list[Child], interrupts: Interrupts) -> None:
-    console = Console(stderr=True, highlight=False, emoji=False)
+    console = output.terminal(stderr=True)
     engine = EngineClient(paths.engine_socket, connect_s=1.0)
     admin = AdminClient(paths)
     with console.status("Starting the node…") as status:

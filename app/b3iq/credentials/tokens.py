@@ -22,12 +22,14 @@ from b3iq.credentials.errors import Unauthorized
 Kind = Literal["local", "support", "gateway", "setup"]
 
 ID_LENGTH = 12
+# Of sessions and passkeys too.
+ID_FORM = rf"[0-9A-Za-z]{{{ID_LENGTH}}}"
 SECRET_LENGTH = 34  # 34 · log2(62) = 202 bits
 CHECKSUM_LENGTH = 6  # 62^6 > 2^32
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _FORM = re.compile(
-    rf"b3iq_(local|support|gateway|setup)_([0-9A-Za-z]{{{ID_LENGTH}}})_"
+    rf"b3iq_(local|support|gateway|setup)_({ID_FORM})_"
     rf"[0-9A-Za-z]{{{SECRET_LENGTH}}}([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})",
     re.ASCII,
 )

@@ -8,6 +8,7 @@ from werkzeug.routing import BaseConverter
 from b3iq.config import NodeConfig
 from b3iq.console import pages, security
 from b3iq.console import passkeys as passkey_pages
+from b3iq.credentials.tokens import ID_FORM
 from b3iq.errors import ConfigError
 from b3iq.node import (
     admin,
@@ -55,7 +56,7 @@ _RESOURCES = (
 class Id(BaseConverter):
     """The id of a key or a session in a path; what has another form is no path of the node's."""
 
-    regex = "[0-9A-Za-z]{12}"
+    regex = ID_FORM
 
 
 def create_app(config: NodeConfig, paths: Paths) -> Flask:
