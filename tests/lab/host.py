@@ -137,7 +137,7 @@ def _create(name: str, slot: Slot, lock: int, root: Path) -> Host:
     os.close(handover_read)
     try:
         slot.write({**host.facts(), "pid": supervisor.pid})
-        _wait_until_ready(host, supervisor)
+        _wait_until_ready(host, lambda: supervisor.poll() is None)
         os.write(handover, b".")
     except BaseException:
         # A closed handover ends a supervisor that is too young to hear a signal.
@@ -177,12 +177,31 @@ def _supervise(
         )
 
 
-def _wait_until_ready(host: Host, supervisor: subprocess.Popen[bytes]) -> None:
+def reboot(host: Host) -> None:
+    """Have a host shut down in order and boot again with its files and addresses.
+
+    Raises:
+        LabError: it does not come up again.
+    """
+    boot_id = "cat /proc/sys/kernel/random/boot_id"
+    before = host.run(boot_id).stdout
+    host.run("systemctl reboot", check=False)
+
+    def is_new() -> bool:
+        found = host.run(boot_id, check=False).stdout
+        return bool(found) and found != before
+
+    if not _wait_for(is_new, within_s=BOOT_DEADLINE_S):
+        raise LabError(f"The host {host.name} did not boot again; see boot.log.")
+    _wait_until_ready(host, Slot(host.slot).is_alive)
+
+
+def _wait_until_ready(host: Host, is_alive: Callable[[], bool]) -> None:
     deadline = time.monotonic() + BOOT_DEADLINE_S
     command = host.ssh("systemctl is-system-running --wait", options=("-o", "ConnectTimeout=1"))
     state = "no answer"
     while time.monotonic() < deadline:
-        if supervisor.poll() is not None:
+        if not is_alive():
             break
         with contextlib.suppress(subprocess.TimeoutExpired):
             done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)

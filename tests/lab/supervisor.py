@@ -5,9 +5,9 @@ own. When it ends, in whatever way, the kernel kills every process of the guest 
 overlay that nobody else can see. So even `kill -9` here leaves files only, and those are
 recorded in the slot for `destroy`.
 
-The host ends when: SIGTERM arrives (also from the kernel when unshare(1) is killed), the guest
-powers off, the owner process ends, or `create` goes away before it has said that the host is
-ready.
+A guest that reboots keeps its files and addresses. The host ends when: SIGTERM arrives (also
+from the kernel when unshare(1) is killed), the guest powers off, the owner process ends, or
+`create` goes away before it has said that the host is ready.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ from tests.lab.errors import LabError
 from tests.lab.slots import Slot, open_network, remove_network
 
 LINK_DEADLINE_S = 20.0
+# systemd-nspawn --keep-unit exits so when the guest reboots: whoever runs it starts it again.
+REBOOTED = 133
+# Without --keep-unit nspawn starts the guest again itself, and makes a new link.
+LOOK_AT_LINK_S = 0.2
 
 
 class Stopped(Exception):
@@ -91,21 +95,49 @@ def wait_for_link(slot: Slot, guest: subprocess.Popen[bytes]) -> None:
         time.sleep(0.05)
 
 
-def watch(guest: subprocess.Popen[bytes], handover: int, owner: int | None) -> None:
-    """Block until the host should end; `owner` is a pidfd."""
+def watch(
+    slot: Slot, guest: subprocess.Popen[bytes], handover: int | None, owner: int | None
+) -> None:
+    """Block until the guest or the host should end; `owner` is a pidfd."""
+    link = link_index(slot)
     with selectors.DefaultSelector() as selector:
         selector.register(os.pidfd_open(guest.pid), selectors.EVENT_READ, "guest")
-        selector.register(handover, selectors.EVENT_READ, "handover")
+        if handover is not None:
+            selector.register(handover, selectors.EVENT_READ, "handover")
         if owner is not None:
             selector.register(owner, selectors.EVENT_READ, "owner")
         while True:
-            for key, _ in selector.select():
+            for key, _ in selector.select(LOOK_AT_LINK_S):
                 if key.data != "handover":
                     return
-                if not os.read(handover, 1):
+                if not os.read(key.fd, 1):
                     return
                 # `create` is satisfied: from now on the host lives without it.
-                selector.unregister(handover)
+                selector.unregister(key.fd)
+            if (found := link_index(slot)) not in (None, link):
+                link = found
+                open_network(slot)
+
+
+def link_index(slot: Slot) -> str | None:
+    """The kernel's number of the link, another one each time that it is made."""
+    try:
+        return Path(f"/sys/class/net/{slot.link}/ifindex").read_text()
+    except OSError:
+        return None
+
+
+def live(slot: Slot, root: Path, arguments: argparse.Namespace) -> None:
+    """Boot the guest, and again each time that it reboots, until the host should end."""
+    handover: int | None = arguments.handover
+    while True:
+        guest = boot(slot, root, arguments.directory / "boot.log")
+        wait_for_link(slot, guest)
+        open_network(slot)
+        watch(slot, guest, handover, arguments.owner)
+        if guest.poll() != REBOOTED:
+            return
+        handover = None
 
 
 def kill_guest() -> None:
@@ -153,10 +185,7 @@ def main() -> int:
         os.umask(0o022)
         cgroups.enter(slot.machine)
         root = mount(arguments.directory, arguments.image)
-        guest = boot(slot, root, arguments.directory / "boot.log")
-        wait_for_link(slot, guest)
-        open_network(slot)
-        watch(guest, arguments.handover, arguments.owner)
+        live(slot, root, arguments)
     except Stopped:
         pass
     except LabError as error:

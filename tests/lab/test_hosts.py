@@ -140,6 +140,18 @@ def test_a_host_that_adds_a_route_still_reaches_nothing(lab_host: Host) -> None:
         assert lab_host.run(probe, check=False).returncode != 0
 
 
+def test_a_rebooted_host_keeps_its_files_and_still_reaches_nothing(lab_host: Host) -> None:
+    slot = Slot(lab_host.slot)
+    lab_host.run("echo kept >/root/kept; echo gone >/run/gone")
+    hosts.reboot(lab_host)
+    assert lab_host.run("cat /root/kept; ls /run/gone", check=False).stdout == "kept\n"
+    with socket.create_server(("0.0.0.0", 0)) as listener:
+        probe = f"</dev/tcp/{slot.controller_address}/{listener.getsockname()[1]}"
+        assert lab_host.run(f"timeout 3 bash -c '{probe}'", check=False).returncode != 0
+    assert hosts.destroy(NAME)
+    assert traces(slot) == []
+
+
 def test_a_killed_supervisor_takes_its_guest_along_and_destroy_removes_the_rest() -> None:
     host = hosts.create(NAME)
     slot = Slot(host.slot)

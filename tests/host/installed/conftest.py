@@ -21,10 +21,15 @@ class Node:
     """The node behind its SSH forward, with a local key."""
 
     host: Host
-    base_url: str
+    forward: Forward
     key_file: Path
     setup_token: str = field(repr=False)
     owner_password: str = field(repr=False)
+
+    @property
+    def base_url(self) -> str:
+        """Where the node is reached now: a forward that a reboot ended is opened anew."""
+        return self.forward.open(self.host)
 
     @property
     def key(self) -> str:
@@ -55,6 +60,6 @@ def node(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]
         token = operate.claim(host, base_url, directory / "owner-password") or ""
         operate.make_key(host, base_url, directory / "local-key", "host-tests")
         password = (directory / "owner-password").read_text().strip() if token else ""
-        yield Node(host, base_url, directory / "local-key", token, password)
+        yield Node(host, forward, directory / "local-key", token, password)
     finally:
         forward.close()

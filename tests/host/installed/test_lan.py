@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -20,81 +19,32 @@ import httpx
 import pytest
 from openai import APIConnectionError, OpenAI
 
+from tests.host import canaries
 from tests.host.conftest import Playbook
-from tests.host.installed import canaries
 from tests.host.installed.conftest import Node
+from tests.host.installed.lan import (
+    CERTIFICATE,
+    FILTER,
+    FILTER_LIMIT,
+    NAME,
+    PORT,
+    Lan,
+    changed,
+    connects,
+    exposures,
+    found_by_doctor,
+    opening,
+    state,
+)
+from tests.lab import host as hosts
 from tests.lab import operate
 from tests.lab.host import Host
 from tests.lab.slots import Slot
 
-PORT = 8832
-NAME = "node.lan"
-FILTER = "b3iq-lan-filter.service"
-CERTIFICATE = "/etc/credstore.encrypted/b3iq-lan-tls"
-# The filter's bound is that of docs/hardening.md; the services' must not change at all.
-FILTER_LIMIT = 3.0
 HELLO = [{"role": "user", "content": "Hello!"}]
-
-# All that the listener adds to a host, and what it must leave as it was.
-STATE = f"""
-sha256sum /etc/b3iq/* /etc/systemd/system/b3iq*
-ls -l /etc/credstore.encrypted
-nft list ruleset
-ss -tlnpH | sed 's/users:.*//; s/  *$//' | sort
-systemctl list-units --no-legend --plain 'b3iq*'
-systemctl list-unit-files --no-legend 'b3iq*' {FILTER}
-"""
 
 # A play takes most of the time that a test has by default.
 pytestmark = pytest.mark.timeout(300)
-
-
-@dataclass(frozen=True)
-class Lan:
-    """A client of the listener that trusts the pinned certificate and no other."""
-
-    host: Host
-    pem: str
-
-    @property
-    def base_url(self) -> str:
-        return f"https://{self.host.address}:{PORT}"
-
-    def client(self, source: str | None = None, **headers: str) -> httpx.Client:
-        trust = ssl.create_default_context(cadata=self.pem)
-        transport = httpx.HTTPTransport(verify=trust, local_address=source)
-        return httpx.Client(
-            base_url=self.base_url, transport=transport, headers=headers, timeout=10
-        )
-
-    def told(self) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self.host.run("b3iq lan --json").stdout)["lan"]
-        return told
-
-
-def state(host: Host) -> str:
-    return host.run(STATE).stdout
-
-
-def exposures(host: Host) -> dict[str, float]:
-    return {unit: operate.exposure(host, unit)[0] for unit in operate.UNITS}
-
-
-def opening(host: Host) -> dict[str, object]:
-    """The settings that open the listener to the machine that runs the tests."""
-    return {
-        "node_lan_listen_address": host.address,
-        "node_lan_allow": [Slot(host.slot).controller_address],
-        "node_lan_host_names": [NAME],
-    }
-
-
-def changed(done: subprocess.CompletedProcess[str]) -> int:
-    """How many tasks of a play that went well changed something."""
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
-    recap = re.search(r"changed=(\d+) +unreachable=0 +failed=0", done.stdout)
-    assert recap, done.stdout[-1000:]
-    return int(recap[1])
 
 
 @dataclass(frozen=True)
@@ -137,15 +87,6 @@ def stranger(host: Host) -> Iterator[str]:
     finally:
         subprocess.run(["ip", "address", "delete", *ours], check=True)
         host.run(f"ip route delete {address}", check=False)
-
-
-def connects(host: Host, source: str, port: int) -> bool:
-    """Whether a TCP connection from an address of ours comes about."""
-    try:
-        socket.create_connection((host.address, port), 2, source_address=(source, 0)).close()
-    except OSError:
-        return False
-    return True
 
 
 @contextmanager
@@ -238,6 +179,57 @@ def test_a_filter_that_is_stopped_takes_the_node_along(lan: Lan, stranger: str) 
     assert not connects(lan.host, stranger, PORT)
 
 
+@pytest.mark.parametrize("verb", ["start", "reload", "restart"])
+def test_nftables_brought_up_where_it_was_off_leaves_the_filter_whole(
+    lan: Lan, stranger: str, verb: str
+) -> None:
+    rules = "nft list table inet b3iq"
+    whole = lan.host.run(rules).stdout
+    try:
+        if verb == "reload":
+            lan.host.run("systemctl start nftables")
+        lan.host.run(f"systemctl {verb} nftables", timeout=90)
+        # Debian's own rules are there, so they did flush everybody's.
+        assert "table inet filter" in lan.host.run("nft list tables").stdout
+        assert lan.host.run(rules).stdout == whole
+        assert connects(lan.host, Slot(lan.host.slot).controller_address, PORT)
+        assert not connects(lan.host, stranger, PORT)
+        assert found_by_doctor(lan.host) == []
+    finally:
+        lan.host.run("systemctl stop nftables", timeout=90)
+        lan.host.run("systemctl start b3iq-node.socket b3iq-node.service", timeout=90)
+    assert lan.host.run(rules).stdout == whole
+
+
+def test_after_a_reboot_the_port_answers_as_before_and_the_filter_came_first(
+    node: Node, lan: Lan
+) -> None:
+    rules = "nft list table inet b3iq"
+    whole, told = lan.host.run(rules).stdout, lan.told()
+    hosts.reboot(lan.host)
+    node.forward.close()
+    with lan.client(Authorization=f"Bearer {node.key}") as client:
+        assert client.get("/v1/models").status_code == 200
+    shown = ssl.get_server_certificate((lan.host.address, PORT))
+    assert shown.strip() == lan.pem.strip()
+    assert (lan.host.run(rules).stdout, lan.told()) == (whole, told)
+    # By systemd's own clock, which starts with the boot.
+    filtered, listened = (
+        int(lan.host.run(f"systemctl show -P {edge} {unit}").stdout)
+        for unit, edge in (
+            (FILTER, "ActiveEnterTimestampMonotonic"),
+            ("b3iq-node.socket", "InactiveExitTimestampMonotonic"),
+        )
+    )
+    assert 0 < filtered <= listened
+    assert found_by_doctor(lan.host) == []
+
+
+def test_after_a_reboot_the_allow_list_holds(lan: Lan, stranger: str) -> None:
+    assert connects(lan.host, Slot(lan.host.slot).controller_address, PORT)
+    assert not connects(lan.host, stranger, PORT)
+
+
 def test_the_host_listens_on_loopback_and_the_one_address_but_for_ssh(lan: Lan) -> None:
     lines = lan.host.run("ss -tlnpH").stdout.splitlines()
     found = {(line.split()[3], line.split('(("')[1].split('"')[0]) for line in lines}
@@ -256,11 +248,6 @@ def test_the_services_are_as_confined_as_before(lan: Lan, before: Before) -> Non
     # The packet filter's rules decide about no other port.
     ports = set(re.findall(r"dport (\S+)", lan.host.run("nft list table inet b3iq").stdout))
     assert ports == {str(PORT)}
-
-
-def found_by_doctor(host: Host) -> list[str]:
-    checks = json.loads(host.run("b3iq doctor --json", check=False).stdout)["checks"]
-    return [check["id"] for check in checks if check["result"] in {"failed", "could_not_run"}]
 
 
 def test_doctor_is_content_until_the_filters_table_is_gone(lan: Lan) -> None:

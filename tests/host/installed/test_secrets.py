@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from b3iq.credentials import secret_files
+from tests.host.canaries import found_in, sealed, search
 from tests.host.conftest import Playbook
-from tests.host.installed.canaries import forms, sealed, search
 from tests.host.installed.conftest import Node
 from tests.host.installed.owner import Owner
 
@@ -69,9 +69,7 @@ def test_no_secret_is_in_what_the_playbook_and_doctor_print(
     )
     told = (printed.stdout + printed.stderr + examined + listed.stdout).encode()
     assert b"TASK [node : configure | Make the credentials" in told
-    assert [
-        name for name, secret in needles.items() for form in forms(secret) if form in told
-    ] == []
+    assert found_in({"what was printed": told}, needles) == []
 
 
 @pytest.fixture

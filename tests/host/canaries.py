@@ -55,8 +55,23 @@ def search(host: Host, needles: dict[str, str | bytes]) -> list[str]:
     return found.stdout.splitlines()
 
 
+def found_in(places: dict[str, bytes], needles: dict[str, str | bytes]) -> list[str]:
+    """In which of these bytes a needle is, in any form."""
+    return [
+        f"{name} in {place}"
+        for name, secret in needles.items()
+        for place, data in places.items()
+        if any(form in data for form in forms(secret))
+    ]
+
+
 def sealed(host: Host, name: str) -> bytes:
     """A secret that rests encrypted: what only the node should ever see."""
     path = f"/etc/credstore.encrypted/{name}"
     shown = host.run(f"systemd-creds decrypt --name={name} {path} - | base64 -w 0").stdout
+    return decoded(shown)
+
+
+def decoded(shown: str) -> bytes:
+    """Bytes that came over SSH as base64, whatever they are."""
     return base64.b64decode(shown)
