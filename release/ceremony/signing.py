@@ -40,7 +40,7 @@ def _file(path: Path, secret: str | None) -> Signer:
         if path.stat().st_mode & 0o077:
             raise KeysUnusable(f"{path.name} may be read by others.", remedy=f"chmod 600 {path}")
         key = load_pem_private_key(path.read_bytes(), secret.encode() if secret else None)
-        return CryptoSigner(key)  # type: ignore[arg-type] # it refuses other kinds itself
+        return CryptoSigner(key)
     except (OSError, ValueError, TypeError) as error:
         raise KeysUnusable(
             f"{path.name} cannot be opened: no private key, or another passphrase.",

@@ -61,19 +61,21 @@ def delegate(staging: Staging, keys: Keys, now: datetime, roles: Roles = PRODUCT
         CeremonyRefused: a role is delegated already, or a key has another role.
     """
     targets = _next(staging, "targets", roles["targets"], now)
-    delegations = targets.signed.delegations or Delegations(keys={}, roles={})
+    former = targets.signed.delegations
+    delegated: dict[str, DelegatedRole] = dict((former and former.roles) or {})
+    known: dict[str, Key] = dict(former.keys) if former else {}
     for name in keys:
-        if name in delegations.roles:
+        if name in delegated:
             raise CeremonyRefused(f"{name} is delegated already.", remedy="Use rotate-key.")
         own = _enough(roles[name], keys)
-        delegations.roles[name] = DelegatedRole(
+        delegated[name] = DelegatedRole(
             name, [key.keyid for key in own], roles[name].threshold, True, list(roles[name].paths)
         )
-        delegations.keys |= {key.keyid: key for key in own}
+        known |= {key.keyid: key for key in own}
     root = staging.read("root").signed
-    owners = [*root.roles.values(), *delegations.roles.values()]
+    owners = [*root.roles.values(), *delegated.values()]
     _no_key_twice([keyid for role in owners for keyid in role.keyids])
-    targets.signed.delegations = delegations
+    targets.signed.delegations = Delegations(known, delegated)
     staging.write("targets", targets)
     for name in keys:
         staging.write(name, Metadata[Any](Targets(expires=_expiry(roles[name], now))))
