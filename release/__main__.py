@@ -16,6 +16,7 @@ from b3iq.updater.progress import Progress
 from release import demo as demo_
 from release import layers as layers_
 from release import source
+from release.ceremony.cli import ceremony
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -27,10 +28,14 @@ def cli() -> None:
     \b
     python -m release demo --output build/release     everything, with throwaway keys
     python -m release layers                          only the layers, into the cache
+    python -m release ceremony                        sign and publish with several people's keys
 
     Layers are cached by their recipe under ~/.cache/b3iq/layers (or $XDG_CACHE_HOME). The first
     build of the CPU runtime downloads about 250 MB and takes minutes; later ones take seconds.
     """
+
+
+cli.add_command(ceremony)
 
 
 @cli.command()

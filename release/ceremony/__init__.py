@@ -1,0 +1,1 @@
+"""The signing ceremony; its numbered steps are those of release/README.md."""
