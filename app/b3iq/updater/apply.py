@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import grp
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +20,12 @@ from b3iq.errors import UsageError
 from b3iq.models import integrity
 from b3iq.models.errors import ModelRefused
 from b3iq.paths import Paths
-from b3iq.updater import fsops, status, trust, unpack
+from b3iq.updater import download, fsops, status, trust, unpack
 from b3iq.updater.fetch import Repository
 from b3iq.updater.manifest import Archive, Layer, Model
 from b3iq.updater.plan import Place, Step, Switch
 from b3iq.updater.progress import Progress
-from b3iq.updater.refusals import ManifestMismatch, Refused
+from b3iq.updater.refusals import ManifestMismatch, Refused, RepositoryUnreachable
 from b3iq.updater.trust import Verified
 
 
@@ -60,8 +59,9 @@ def apply(job: Job, steps: tuple[Step, ...]) -> None:
         fsops.make_directory(staging, 0o700)
         try:
             _place(job, places, staging)
+        except RepositoryUnreachable:
+            raise  # An interrupted run keeps what it fetched; a refused one keeps nothing.
         except Refused:
-            # An interrupted run keeps what it fetched; a refused one keeps nothing.
             fsops.remove(staging)
             raise
         for switch in switches:
@@ -133,25 +133,12 @@ def _forget_others(staging: Path, wanted: set[str]) -> None:
 
 
 def _stage(job: Job, archive: Archive, staging: Path) -> Path:
-    """Copy an archive into the staging directory; keep one that is there and right."""
+    """Bring an archive into the staging directory, from where an interrupted run stopped."""
     path = staging / archive.sha256
-    if path.is_file() and fsops.hash_file(path) == (archive.sha256, archive.length):
-        return path
-    fsops.remove(path)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    try:
-        with (
-            job.progress.step(f"Fetching {archive.target}", archive.length) as advance,
-            os.fdopen(os.open(path, flags, 0o600), "wb") as file,
-        ):
-            for chunk in stream(job.repository, archive):
-                file.write(chunk)
-                advance(len(chunk))
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        fsops.remove(path)
-        raise
+    url = job.repository.target_url(archive.target, archive.sha256)
+    wanted = download.Wanted(archive.target, url, archive.sha256, archive.length)
+    with job.progress.step(f"Fetching {archive.target}", archive.length) as advance:
+        download.download(job.repository.fetcher, wanted, path, advance)
     return path
 
 
