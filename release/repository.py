@@ -72,8 +72,8 @@ class Publisher:
 
     def target(self, path: str) -> bytes | None:
         """Bytes of a published target, None where there is none."""
-        for role in keys.DELEGATED:
-            info = self._latest_targets(role.name).targets.get(path) if self.exists else None
+        for role in ("targets", *(role.name for role in keys.DELEGATED)):
+            info = self._latest_targets(role).targets.get(path) if self.exists else None
             if info is not None:
                 return (self._targets / target_file(path, info.hashes["sha256"])).read_bytes()
         return None
@@ -85,12 +85,7 @@ class Publisher:
             targets: local file by TUF target path.
         """
         kept = {path: self._add(path, file) for path, file in targets.items()}
-        if not self.exists:
-            self._write(
-                "targets",
-                Targets(expires=self._expiry("targets"), delegations=delegations(self._signers)),
-            )
-        versions = {"targets": self._latest_targets("targets").version}
+        versions = {"targets": self._publish_trust(kept)}
         for role in keys.DELEGATED:
             own = {path: info for path, info in kept.items() if _may_sign(role, path)}
             before = self._latest_targets(role.name) if self.exists else None
@@ -106,6 +101,20 @@ class Publisher:
             versions[role.name] = before.version
         self._write_snapshot(versions)
         self._drop_unlisted(kept)
+
+    def _publish_trust(self, kept: Mapping[str, TargetFile]) -> int:
+        """What is trusted beside TUF is signed by the targets role itself; its version."""
+        own = {path: info for path, info in kept.items() if path.startswith("trust/")}
+        before = self._latest_targets("targets") if self.exists else None
+        if before is not None and before.targets == own:
+            return before.version
+        signed = Targets(
+            version=before.version + 1 if before else 1,
+            expires=self._expiry("targets"),
+            targets=own,
+            delegations=delegations(self._signers),
+        )
+        return self._write("targets", signed).version
 
     def refresh(self) -> bool:
         """Sign anew what has less than half of its life left, the root excepted."""

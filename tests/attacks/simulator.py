@@ -31,6 +31,7 @@ from tests.attacks.parts import Release
 TOP = ("root", "targets", "snapshot", "timestamp")
 DELEGATED = {"releases": "releases/*/*", "models": "models/*/*", "channels": "channels/*"}
 THRESHOLD = {"root": 2, "targets": 2}
+NO_PROVENANCE = {"format": "b3iq-provenance-policy-v1", "required": False, "identities": []}
 
 
 class Simulator:
@@ -60,6 +61,7 @@ class Simulator:
             role: Targets(expires=self.in_days(30)) for role in ("targets", *DELEGATED)
         }
         self.roles["targets"].delegations = self.delegations()
+        self.add("targets", "trust/provenance-policy.json", json.dumps(NO_PROVENANCE).encode())
         self.snapshot = Snapshot(expires=self.in_days(7), meta={})
         self.timestamp = Timestamp(expires=self.in_days(1))
         self._signed_before: dict[str, bytes] = {}

@@ -130,7 +130,7 @@ def test_an_export_holds_nothing_but_one_release(
     assert (status, answer["changed"]) == (0, True)
     names = {str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()}
     assert not [name for name in names if "1.0.0" in name]
-    assert sum(name.startswith("targets/") for name in names) == 6
+    assert sum(name.startswith("targets/") for name in names) == 7
 
 
 def test_an_export_of_a_tampered_repository_writes_nothing_that_verifies(

@@ -27,6 +27,10 @@ def release(verified: Verified, *, changed: bool) -> dict[str, Any]:
         "manifest_sha256": verified.manifest_sha256,
         "source_commit": manifest.source_commit,
         "source_dirty": manifest.source_dirty,
+        "provenance": {
+            "required": verified.provenance.required,
+            "signer": verified.provenance.signer,
+        },
         "layers": [
             {
                 "name": layer.name,
@@ -68,6 +72,7 @@ def show(answer: dict[str, Any], as_json: bool, headline: str) -> None:
     commit = answer["source_commit"][:12]
     table.add_row("source", f"{commit}{' with local changes' if answer['source_dirty'] else ''}")
     table.add_row("manifest", answer["manifest_sha256"])
+    table.add_row("provenance", _provenance(answer["provenance"]))
     for layer in answer["layers"]:
         table.add_row(layer["name"], layer["install_path"])
     for model in answer["models"]:
@@ -77,6 +82,12 @@ def show(answer: dict[str, Any], as_json: bool, headline: str) -> None:
     for step in answer.get("steps", []):
         table.add_row("step", step)
     console.print(table)
+
+
+def _provenance(told: dict[str, Any]) -> str:
+    if not told["required"]:
+        return "not required: only TUF vouches for this release"
+    return told.get("signer") or "required"
 
 
 def show_refusal(error: B3iqError, as_json: bool) -> None:

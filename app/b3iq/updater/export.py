@@ -32,6 +32,7 @@ def export(
     small = {
         channel_target(release.channel.channel): release.channel_raw,
         release.channel.manifest_target: release.manifest_raw,
+        **release.provenance.files,
     }
     files = {f"metadata/{name}": raw for name, raw in release.metadata.items()}
     files |= {f"targets/{target_file(target, digest(raw))}": raw for target, raw in small.items()}

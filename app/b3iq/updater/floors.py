@@ -18,7 +18,13 @@ from pydantic import AwareDatetime, Field, ValidationError
 from b3iq.schemas import Closed, Sha256
 from b3iq.updater import fsops
 from b3iq.updater.manifest import ReleaseManifest
-from b3iq.updater.refusals import ClockBehind, FloorsUnreadable, Rollback, TrustedRootChanged
+from b3iq.updater.refusals import (
+    ClockBehind,
+    FloorsUnreadable,
+    ProvenanceLowered,
+    Rollback,
+    TrustedRootChanged,
+)
 
 FILE_NAME = "floors.json"
 FLOORS_FORMAT: Literal["b3iq-updater-floors-v1"] = "b3iq-updater-floors-v1"
@@ -40,6 +46,8 @@ class Floors(Closed):
         sequence: of the newest release installed here; 0 before the first.
         latest_time: clock at the last successful verification. It cannot run far ahead,
             because a clock that does finds the timestamp expired.
+        provenance_required: this machine has verified a release whose policy asks for
+            provenance, and takes none without it again. Files of before have no such field.
     """
 
     format: Literal["b3iq-updater-floors-v1"]
@@ -47,6 +55,7 @@ class Floors(Closed):
     roles: dict[str, RoleFloor]
     sequence: Annotated[int, Field(ge=0)]
     latest_time: AwareDatetime | None
+    provenance_required: bool = False
 
 
 @dataclass(frozen=True)
@@ -199,3 +208,22 @@ def raised(floors: Floors, seen: Seen, now: datetime) -> Floors:
 def raised_sequence(floors: Floors, manifest: ReleaseManifest) -> Floors:
     """Floors after an installation."""
     return floors.model_copy(update={"sequence": max(floors.sequence, manifest.sequence)})
+
+
+def check_provenance(floors: Floors, *, required: bool) -> None:
+    """A policy that asked for provenance here must keep asking.
+
+    Raises:
+        ProvenanceLowered: it does not ask any more.
+    """
+    if floors.provenance_required and not required:
+        raise ProvenanceLowered(
+            "The provenance policy asks for none; this machine has seen it ask.",
+            remedy="Nothing was installed. Ask the publisher: whoever signs the policy now may "
+            "be someone else.",
+        )
+
+
+def raised_provenance(floors: Floors, *, required: bool) -> Floors:
+    """Floors after a verification under a policy."""
+    return floors.model_copy(update={"provenance_required": floors.provenance_required or required})

@@ -121,6 +121,27 @@ class ManifestMismatch(Refused):
     title = "The release manifest disagrees with what was signed"
 
 
+class ProvenanceMissing(Refused):
+    """The policy asks for provenance and the release has none."""
+
+    code = "provenance_missing"
+    title = "The release has no provenance"
+
+
+class ProvenanceRefused(Refused):
+    """The provenance is not by who the policy names, or not about this release."""
+
+    code = "provenance_refused"
+    title = "The provenance of the release is not valid"
+
+
+class ProvenanceLowered(Refused):
+    """The policy stopped asking for provenance."""
+
+    code = "provenance_lowered"
+    title = "The publisher asks for less than this machine has seen"
+
+
 class LayerUnknown(Refused):
     """The release has no layer for what was asked."""
 

@@ -62,6 +62,7 @@ def verified(request: Request) -> Iterator[tuple[Verified, Floors]]:
                 request.repository, request.trusted_root, floors, request.channel, now
             )
         floors = floors_.raised(floors, release.seen, now)
+        floors = floors_.raised_provenance(floors, required=release.provenance.required)
         if not request.dry:
             floors_.write(request.floors_file, floors)
         yield release, floors

@@ -82,6 +82,7 @@ def report(paths: Paths) -> dict[str, Any]:
         "manifest_sha256": manifest_.digest(raw),
         "source_commit": manifest.source_commit,
         "source_dirty": manifest.source_dirty,
+        "provenance": {"required": bool((found["floors"] or {}).get("provenance_required"))},
         "accelerator": _accelerator(manifest, runtime),
     }
     return found

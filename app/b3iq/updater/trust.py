@@ -5,14 +5,15 @@
 3. No role is below its floor.
 4. The channel names a release, and that release's manifest fits its schema and the channel.
 5. Each archive of the manifest is a signed target with the same digest and length.
-6. The release is not older than the one that ran here.
+6. The provenance policy of the targets role is met: a second signature, over how the release
+   was built, agrees with the manifest.
+7. The release is not older than the one that ran here.
 
-Nothing is written to the machine but the floors, by the caller, after step 6.
+Nothing is written to the machine but the floors, by the caller, after step 7.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import tempfile
 from collections.abc import Iterator
@@ -23,17 +24,17 @@ from typing import Any
 
 from tuf.api import exceptions
 from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
-from tuf.api.serialization import DeserializationError
 from tuf.ngclient import Updater
 
 from b3iq.updater import floors as floors_
 from b3iq.updater import manifest as manifest_
+from b3iq.updater import provenance as provenance_
 from b3iq.updater import refusals
+from b3iq.updater.faults import named, unreachable
 from b3iq.updater.fetch import Repository
 from b3iq.updater.floors import Floors, RoleFloor, Seen
 from b3iq.updater.manifest import Archive, Channel, ReleaseManifest
-
-_STALE = "Ask for a repository that was refreshed, or correct the clock of this machine."
+from b3iq.updater.provenance import Provenance
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Verified:
         manifest_raw: the exact signed bytes.
         metadata: verified metadata files by their name in a repository.
         expires: by role.
+        provenance: what vouches for how it was built.
     """
 
     channel: Channel
@@ -53,6 +55,7 @@ class Verified:
     metadata: dict[str, bytes]
     expires: dict[str, datetime]
     seen: Seen
+    provenance: Provenance
 
     @property
     def manifest_sha256(self) -> str:
@@ -63,7 +66,7 @@ class Verified:
 def verify(
     repository: Repository, trusted_root: bytes, floors: Floors, channel: str, now: datetime
 ) -> Verified:
-    """Run steps 1 to 6.
+    """Run steps 1 to 7.
 
     Args:
         trusted_root: bytes of the pinned root.
@@ -77,7 +80,7 @@ def verify(
     floors_.check_before(floors, manifest_.digest(trusted_root), now)
     with (
         tempfile.TemporaryDirectory(prefix="b3iq-metadata-") as directory,
-        _named(repository, trusted_root),
+        named(repository, trusted_root),
     ):
         updater = Updater(  # 2
             directory,
@@ -91,11 +94,14 @@ def verify(
         manifest, manifest_raw = _manifest(repository, updater, pointer)
         for archive in manifest.archives():
             _agrees(archive, updater.get_targetinfo(archive.target))  # 5
+        provenance = _provenance(repository, updater, Path(directory), floors, manifest_raw)  # 6
         seen = _seen(Path(directory))
         floors_.check_after(floors, seen)
         metadata, expires = _collect(Path(directory))
-    floors_.check_sequence(floors, manifest)  # 6
-    return Verified(pointer, pointer_raw, manifest, manifest_raw, metadata, expires, seen)
+    floors_.check_sequence(floors, manifest)  # 7
+    return Verified(
+        pointer, pointer_raw, manifest, manifest_raw, metadata, expires, seen, provenance
+    )
 
 
 def _check_pinned(trusted_root: bytes) -> None:
@@ -139,8 +145,44 @@ def _manifest(
     return manifest, raw
 
 
+def _provenance(
+    repository: Repository, updater: Updater, directory: Path, floors: Floors, manifest_raw: bytes
+) -> Provenance:
+    """Step 6; what is trusted beside TUF is signed by the top-level targets role itself."""
+    own = Metadata[Targets].from_file(str(directory / "targets.json")).signed.targets
+
+    def small(target: str, info: TargetFile | None, limit: int) -> bytes:
+        return _small(repository, target, _signed(target, info), limit)
+
+    policy_raw = small(
+        provenance_.POLICY_TARGET,
+        own.get(provenance_.POLICY_TARGET),
+        provenance_.POLICY_LENGTH_LIMIT,
+    )
+    policy = provenance_.read_policy(policy_raw)
+    floors_.check_provenance(floors, required=policy.required)
+    files = {provenance_.POLICY_TARGET: policy_raw}
+    if not policy.required:
+        return Provenance(required=False, signer=None, files=files)
+    manifest = ReleaseManifest.model_validate_json(manifest_raw)
+    root_raw = small(
+        provenance_.ROOT_TARGET, own.get(provenance_.ROOT_TARGET), provenance_.ROOT_LENGTH_LIMIT
+    )
+    target = provenance_.bundle_target(manifest.version)
+    info = updater.get_targetinfo(target)
+    if info is None:
+        raise provenance_.missing(target)
+    bundle_raw = small(target, info, provenance_.BUNDLE_LENGTH_LIMIT)
+    signer = provenance_.check(policy, root_raw, bundle_raw, manifest, manifest_raw)
+    files |= {provenance_.ROOT_TARGET: root_raw, target: bundle_raw}
+    return Provenance(required=True, signer=signer, files=files)
+
+
 def _small_target(repository: Repository, updater: Updater, target: str, limit: int) -> bytes:
-    info = _signed(target, updater.get_targetinfo(target))
+    return _small(repository, target, _signed(target, updater.get_targetinfo(target)), limit)
+
+
+def _small(repository: Repository, target: str, info: TargetFile, limit: int) -> bytes:
     if info.length > limit:
         raise refusals.TooLarge(f"{target} has {info.length} bytes; {limit} are allowed.")
     return b"".join(checked_stream(repository, target, _sha256(info), info.length))
@@ -192,7 +234,7 @@ def checked_stream(
                 yield held
             held = chunk
     except exceptions.DownloadError as error:
-        raise _unreachable(repository, error) from error
+        raise unreachable(repository, error) from error
     if received != length or digest.hexdigest() != sha256:
         raise refusals.TargetTampered(
             f"{target} is not the file that was signed.",
@@ -245,56 +287,3 @@ def _collect(directory: Path) -> tuple[dict[str, bytes], dict[str, datetime]]:
         elif path.name != "root.json":
             files[f"{signed.version}.{path.name}"] = raw
     return files, expires
-
-
-@contextlib.contextmanager
-def _named(repository: Repository, trusted_root: bytes) -> Iterator[None]:
-    """Give every fault of the TUF client its named refusal."""
-    try:
-        yield
-    except (exceptions.RepositoryError, exceptions.DownloadError) as error:
-        raise _refusal(error, repository, trusted_root) from error
-
-
-def _refusal(error: Exception, repository: Repository, trusted_root: bytes) -> refusals.Refused:
-    said = f"{error}".rstrip(".") + "."
-    match error:
-        case exceptions.ExpiredMetadataError():
-            return refusals.MetadataExpired(said, remedy=_STALE)
-        case exceptions.UnsignedMetadataError():
-            return _unsigned(said, repository, trusted_root)
-        case exceptions.BadVersionNumberError() | exceptions.LengthOrHashMismatchError():
-            return refusals.MetadataMismatch(
-                said, remedy="Get the whole repository again, all files from one moment."
-            )
-        case DeserializationError():
-            return refusals.MetadataMalformed(said, remedy="Get the repository again.")
-        case exceptions.DownloadLengthMismatchError():
-            return refusals.TooLarge(said, remedy="The repository is broken or hostile.")
-        case exceptions.DownloadError():
-            return _unreachable(repository, error)
-        case _:
-            return refusals.MetadataMismatch(said, remedy="Get the repository again.")
-
-
-def _unreachable(repository: Repository, error: Exception) -> refusals.RepositoryUnreachable:
-    return refusals.RepositoryUnreachable(
-        f"{repository.location}: {error}.", remedy="Check the address or the medium, and run again."
-    )
-
-
-def _unsigned(said: str, repository: Repository, trusted_root: bytes) -> refusals.Refused:
-    """Tell a repository with other roots from one whose signatures are short."""
-    try:
-        version = Metadata[Root].from_bytes(trusted_root).signed.version
-        own = b"".join(repository.fetcher.fetch(f"{repository.metadata_url}{version}.root.json"))
-    except (exceptions.DownloadError, exceptions.RepositoryError):
-        own = trusted_root
-    if own != trusted_root:
-        return refusals.WrongRoot(
-            f"The repository has another root of version {version} than the pinned one ({said})",
-            remedy="Use the root file that belongs to this repository, as its publisher gave it.",
-        )
-    return refusals.ThresholdNotMet(
-        said, remedy="Nothing was installed. Get the repository again from its publisher."
-    )
