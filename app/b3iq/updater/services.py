@@ -13,7 +13,6 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 from b3iq import systemd
 from b3iq.config import EngineConfig, NodeConfig, load
@@ -133,7 +132,7 @@ def _golden(where: Path, golden: Golden) -> None:
 
 
 def _ask(
-    where: Path | tuple[str, int], method: str, path: str, body: Any, limit_s: float
+    where: Path | tuple[str, int], method: str, path: str, body: object, limit_s: float
 ) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("localhost", timeout=limit_s)
     if isinstance(where, Path):

@@ -43,9 +43,7 @@ def apply(job: Job, steps: tuple[Step, ...], *, retry_known_bad: bool = False) -
     """
     release = job.release
     candidate = journal.reference(release.manifest, release.manifest_sha256)
-    state = journal.read(job.paths)
-    if state.phase != "idle":
-        raise Unfinished("An update was interrupted.", remedy="Run `recover`.")
+    state = require_idle(job.paths)
     if not retry_known_bad:
         phases.refuse_known_bad(state, candidate)
     intent = phases.begin(state, candidate)
@@ -67,9 +65,7 @@ def rollback(paths: Paths) -> Outcome:
         NoFormerRelease: there is none, or it is not complete.
         DataTooNew: the data are newer than what it knows; nothing was switched.
     """
-    state = journal.read(paths)
-    if state.phase != "idle":
-        raise Unfinished("An update was interrupted.", remedy="Run `recover`.")
+    state = require_idle(paths)
     if state.former is None or not _complete(paths, state.former):
         raise NoFormerRelease(
             "This machine keeps no complete former release.",
@@ -105,15 +101,25 @@ def recover(
     return _finish(paths, start=not before_start)
 
 
+def require_idle(paths: Paths) -> State:
+    """The state, where no update has to be recovered first.
+
+    Raises:
+        Unfinished, StateUnreadable: nothing may be installed now.
+    """
+    state = journal.read(paths)
+    if state.phase != "idle":
+        raise Unfinished("An update was interrupted.", remedy="Run `recover`.")
+    return state
+
+
 def record_installed(paths: Paths, release: Release) -> None:
     """Note what `install` placed without a trial, for the rollback and the history.
 
     Raises:
         Unfinished: an update has to be recovered first.
     """
-    state = journal.read(paths)
-    if state.phase != "idle":
-        raise Unfinished("An update was interrupted.", remedy="Run `recover`.")
+    state = require_idle(paths)
     if state.current == release and journal.state_file(paths).exists():
         return
     trial = phases.passed(phases.started(phases.begin(state, release)))
@@ -171,10 +177,11 @@ def _commit(paths: Paths, release: Release) -> None:
     """Step 7, the good half."""
     floors = floors_.read(status.floors_file(paths), required=True)
     manifest = _manifest(paths, release)
-    if floors is not None and floors.sequence < manifest.sequence:
-        floors_.write(status.floors_file(paths), floors_.raised_sequence(floors, manifest))
-        with fsops.named_failures():
-            fsops.switch_link(paths.updater, manifest.layer("updater").install_path)
+    if floors is None or manifest.sequence < floors.sequence:
+        return
+    floors_.write(status.floors_file(paths), floors_.raised_sequence(floors, manifest))
+    with fsops.named_failures():
+        fsops.switch_link(paths.updater, manifest.layer("updater").install_path)
 
 
 def _collect(paths: Paths, state: State) -> None:
