@@ -93,7 +93,7 @@ def test_a_kill_before_any_change_leaves_a_whole_release_and_a_rerun_finishes(
         assert _run(machine.root, repository, pinned, die_at=0)[0] == 0
         assert machine.tree() == final
         left = {path.name for path in machine.floors.parent.iterdir()}
-        assert left == {"floors.json", "lock"}
+        assert left == {"floors.json", "lock", "state.json"}
 
 
 def _release_tree(machine: Machine, root: Path) -> dict[str, str]:

@@ -83,7 +83,7 @@ def test_a_rollback_is_refused_after_every_other_state_file_was_truncated(
 def test_only_the_floors_remember(updated: Machine) -> None:
     """No metadata cache exists whose loss or truncation could matter."""
     names = {path.name for path in (updated.root / "var/lib/b3iq/updater").rglob("*")}
-    assert names == {"floors.json", "lock"}
+    assert names == {"floors.json", "lock", "state.json"}
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"{", b'{"format": "other"}'])

@@ -20,7 +20,7 @@ from b3iq.errors import UsageError
 from b3iq.models import integrity
 from b3iq.models.errors import ModelRefused
 from b3iq.paths import Paths
-from b3iq.updater import download, fsops, status, trust, unpack
+from b3iq.updater import download, fsops, kept, status, trust, unpack
 from b3iq.updater.fetch import Repository
 from b3iq.updater.manifest import Archive, Layer, Model
 from b3iq.updater.plan import Place, Step, Switch
@@ -35,6 +35,7 @@ class Job:
 
     Attributes:
         model_group: group id that may read models; -1 leaves it to root's.
+        park_models: place models beside those in use, for a trial.
     """
 
     repository: Repository
@@ -42,6 +43,7 @@ class Job:
     paths: Paths
     model_group: int
     progress: Progress
+    park_models: bool = False
 
 
 def apply(job: Job, steps: tuple[Step, ...]) -> None:
@@ -77,24 +79,25 @@ def _place(job: Job, places: list[Place], staging: Path) -> None:
         for path, archive in staged:
             _unpack(job, path, archive)
         for place in places:
-            fsops.publish(_incoming(job.paths, place.archive), _final(job.paths, place.archive))
+            fsops.publish(_incoming(job, place.archive), _final(job, place.archive))
     except BaseException:
         for place in places:
-            fsops.remove(_incoming(job.paths, place.archive))
+            fsops.remove(_incoming(job, place.archive))
         raise
 
 
-def _final(paths: Paths, archive: Archive) -> Path:
+def _final(job: Job, archive: Archive) -> Path:
     if isinstance(archive, Model):
-        return paths.models / archive.name
+        in_use = job.paths.models / archive.name
+        return kept.parking_place(job.paths, archive) if job.park_models else in_use
     if isinstance(archive, Layer):
-        return paths.opt / archive.install_path
+        return job.paths.opt / archive.install_path
     raise TypeError(archive)
 
 
-def _incoming(paths: Paths, archive: Archive) -> Path:
+def _incoming(job: Job, archive: Archive) -> Path:
     """Where a tree is made: beside its final path, so that one rename moves it there."""
-    final = _final(paths, archive)
+    final = _final(job, archive)
     return final.with_name(f".incoming-{final.name}")
 
 
@@ -117,7 +120,7 @@ def _require_space(job: Job, places: list[Place]) -> None:
         count(job.paths.updater_state, place.archive.length)
         # A file takes whole blocks; half a block a file is the usual waste.
         unpacked = place.archive.unpacked_bytes + place.archive.entries * 2048
-        count(_final(job.paths, place.archive), unpacked)
+        count(_final(job, place.archive), unpacked)
     for path, amount in needed.values():
         fsops.require_space(path, amount)
 
@@ -149,7 +152,7 @@ def stream(repository: Repository, archive: Archive) -> Iterator[bytes]:
 
 def _unpack(job: Job, staged: Path, archive: Archive) -> None:
     """Unpack beside the final path and check what came out."""
-    incoming = _incoming(job.paths, archive)
+    incoming = _incoming(job, archive)
     fsops.make_directory(incoming.parent, 0o755)
     fsops.fresh_directory(incoming)
     model = isinstance(archive, Model)

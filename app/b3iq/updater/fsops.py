@@ -158,6 +158,15 @@ def publish(incoming: Path, final: Path) -> None:
     flush_directory(incoming.parent)
 
 
+def swap(tree: Path, place: Path) -> None:
+    """Bring a tree to its place in one step; what stood there is then where the tree was."""
+    if place.is_dir():
+        _exchange(tree, place)
+    else:
+        tree.rename(place)
+    flush_directory(place.parent)
+
+
 def _exchange(one: Path, other: Path) -> None:
     names = (os.fsencode(one), os.fsencode(other))
     if _LIBC.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) != 0:

@@ -11,12 +11,17 @@ from typing import Any, TypeVar
 import click
 
 from b3iq.errors import B3iqError, UsageError
-from b3iq.updater import answers, apply, plan
+from b3iq.updater import answers, apply, journal, plan, transaction
 from b3iq.updater import export as export_
 from b3iq.updater import floors as floors_
 from b3iq.updater import status as status_
+from b3iq.updater.commands.history import history
+from b3iq.updater.commands.recover import recover
+from b3iq.updater.commands.rollback import rollback
 from b3iq.updater.fetch import Repository
+from b3iq.updater.floors import Floors
 from b3iq.updater.manifest import Accelerator, digest
+from b3iq.updater.phases import Outcome
 from b3iq.updater.progress import Progress
 from b3iq.updater.session import Request, read_trusted_root, verified
 
@@ -143,6 +148,8 @@ def export(
 @_ROOT_DIRECTORY
 @click.option("--model-group", metavar="GROUP", help="Group that may read the models.")
 @click.option("--check", is_flag=True, help="Say what would be done; change nothing.")
+@click.option("--trial", is_flag=True, help="Try it, commit it if it works, else go back.")
+@click.option("--retry-known-bad", is_flag=True, help="Try a release again that failed here.")
 def install(
     repository: str,
     trusted_root: Path,
@@ -151,6 +158,8 @@ def install(
     root_directory: Path,
     model_group: str | None,
     check: bool,
+    trial: bool,
+    retry_known_bad: bool,
     reset_floors: bool,
     as_json: bool,
 ) -> None:
@@ -169,16 +178,17 @@ def install(
         dry=check,
     )
     group = -1 if check else apply.check_group(model_group)
+    ended = None
     with verified(request) as (release, floors):
-        manifest = release.manifest
-        installed = status_.read(paths, manifest.models)
-        steps = plan.plan(manifest, release.manifest_sha256, accelerator, installed)
+        installed = status_.read(paths, release.manifest.models)
+        steps = plan.plan(release.manifest, release.manifest_sha256, accelerator, installed)
         if not check:
-            job = apply.Job(request.repository, release, paths, group, Progress(silent=as_json))
-            apply.apply(job, steps)
-            floors_.write(request.floors_file, floors_.raised_sequence(floors, manifest))
+            shown = Progress(silent=as_json)
+            job = apply.Job(request.repository, release, paths, group, shown, park_models=trial)
+            ended = _carry_out(job, steps, request, floors, retry_known_bad)
         done = answers.release(release, changed=bool(steps))
         done["steps"] = [str(step) for step in steps]
+        done["outcome"] = None if ended is None else ended.model_dump(mode="json")
         answers.show(done, as_json, "Would install" if check else "Installed")
 
 
@@ -188,6 +198,25 @@ def install(
 def status(root_directory: Path, as_json: bool) -> None:
     """Show what is installed here."""
     answers.show(status_.report(status_.rooted(root_directory)), as_json, "Installed")
+
+
+def _carry_out(
+    job: apply.Job, steps: tuple[plan.Step, ...], request: Request, floors: Floors, retry: bool
+) -> Outcome | None:
+    """With a trial, or at once and noted for the history."""
+    if job.park_models:
+        return transaction.apply(job, steps, retry_known_bad=retry)
+    transaction.require_idle(job.paths)
+    apply.apply(job, steps)
+    floors_.write(request.floors_file, floors_.raised_sequence(floors, job.release.manifest))
+    transaction.record_installed(
+        job.paths, journal.reference(job.release.manifest, job.release.manifest_sha256)
+    )
+    return None
+
+
+for _verb in (rollback, recover, history):
+    cli.add_command(_verb)
 
 
 def _operator_request(

@@ -189,3 +189,38 @@ class DiskFailed(Refused):
 
     code = "disk_failed"
     title = "The disk refused a write"
+
+
+class KnownBadRelease(Refused):
+    """The release was tried here and did not work."""
+
+    code = "known_bad"
+    title = "This release did not work on this machine"
+
+
+class DataTooNew(Refused):
+    """The data on this machine were written by a release that this one cannot follow."""
+
+    code = "data_too_new"
+    title = "The release is too old for the data of this machine"
+
+
+class StateUnreadable(Refused):
+    """The updater's state file is damaged; the running release is kept."""
+
+    code = "state_unreadable"
+    title = "The state of the updater cannot be read"
+
+
+class NoFormerRelease(Refused):
+    """There is no complete release to go back to."""
+
+    code = "no_former_release"
+    title = "There is no former release"
+
+
+class Unfinished(Refused):
+    """An update was interrupted and is not recovered yet."""
+
+    code = "unfinished"
+    title = "An update is under way"

@@ -1,0 +1,1 @@
+"""The verbs of an installed node's updater, one file each."""

@@ -1,0 +1,23 @@
+"""`rollback`: go back to the former release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from b3iq.updater import transaction
+from b3iq.updater.commands import common_machine
+
+
+@click.command()
+@common_machine.as_json
+@common_machine.root_directory
+def rollback(root_directory: Path, as_json: bool) -> None:
+    """Try the release that ran before, and stay there if it works.
+
+    The release that is left counts as bad from then on, so that no timer brings it back.
+    """
+    with common_machine.locked(root_directory) as paths:
+        transaction.recover(paths)
+        common_machine.show(transaction.rollback(paths), as_json)
