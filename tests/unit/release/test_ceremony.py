@@ -17,6 +17,7 @@ from release.ceremony.roles import PRODUCTION
 from release.ceremony.staging import CeremonyRefused, Staging
 from release.keys import KeysUnusable
 from tests.attacks.parts import Release
+from tests.attacks.simulator import NO_PROVENANCE
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 SOON = NOW + timedelta(days=3)
@@ -44,7 +45,8 @@ class People:
 
     def add(self, release: Release) -> None:
         files = {}
-        for number, (path, raw) in enumerate(release.targets.items()):
+        policy = {"trust/provenance-policy.json": json.dumps(NO_PROVENANCE).encode()}
+        for number, (path, raw) in enumerate((release.targets | policy).items()):
             files[path] = self.place / f"{release.version}-{number}"
             files[path].write_bytes(raw)
         self.sign(*steps.add_release(self.staging, files, NOW))
