@@ -15,6 +15,7 @@ from b3iq.updater import answers, apply, plan
 from b3iq.updater import export as export_
 from b3iq.updater import floors as floors_
 from b3iq.updater import status as status_
+from b3iq.updater.commands import VERBS
 from b3iq.updater.fetch import Repository
 from b3iq.updater.manifest import Accelerator, digest
 from b3iq.updater.progress import Progress
@@ -188,6 +189,10 @@ def install(
 def status(root_directory: Path, as_json: bool) -> None:
     """Show what is installed here."""
     answers.show(status_.report(status_.rooted(root_directory)), as_json, "Installed")
+
+
+for _verb in VERBS:
+    cli.add_command(_verb)
 
 
 def _operator_request(

@@ -168,3 +168,17 @@ class DiskFailed(Refused):
 
     code = "disk_failed"
     title = "The disk refused a write"
+
+
+class GatesClosed(Refused):
+    """Something stands between this machine and the update; `explain` shows each gate."""
+
+    code = "gates_closed"
+    title = "The update does not begin now"
+
+
+class NoRepository(Refused):
+    """The settings name no repository, and no bundle was imported."""
+
+    code = "no_repository"
+    title = "There is no repository to ask"
