@@ -170,7 +170,10 @@ def test_places_are_stable_spread_evenly_and_differ_between_releases():
     assert all(0 <= place < 1 for place in first)
     for fraction in (0.05, 0.25, 0.5):
         assert abs(sum(place < fraction for place in first) / len(first) - fraction) < 0.03
-    both = sum(place < 0.1 and waves.place(one, "2.0.0") < 0.1 for one, place in zip(ids, first))
+    both = sum(
+        place < 0.1 and waves.place(one, "2.0.0") < 0.1
+        for one, place in zip(ids, first, strict=True)
+    )
     assert both < 100  # 40 of 4000 if the two are independent; 400 if they are the same
 
 
