@@ -43,14 +43,14 @@ def write(
     written = UpdateStatus(
         format=STATUS_FORMAT,
         written_at=now,
-        checked_at=now if release else (before and before.checked_at),
+        checked_at=now if release else (before.checked_at if before else None),
         installed=installed,
         available=offered if is_newer else None,
         rollback_to=rollback_to,
         outcome=(before.outcome if before else "") if outcome is None else outcome,
         automatic=settings.automatic,
         gates=gates,
-        chain=_chain(release) if release else (before and before.chain),
+        chain=_chain(release) if release else (before.chain if before else None),
     )
     with fsops.named_failures():
         fsops.write_file(paths.update_status, written.model_dump_json().encode() + b"\n", 0o644)

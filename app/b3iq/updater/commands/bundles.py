@@ -13,6 +13,7 @@ from b3iq.updater import decision, export, fsops, session, status
 from b3iq.updater.commands import common
 from b3iq.updater.decision import BUNDLE, Question
 from b3iq.updater.progress import Progress
+from b3iq.updater.settings import UpdateSettings
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -64,9 +65,7 @@ def import_bundle(bundle: Path, root_directory: Path, as_json: bool) -> None:
     _show(version, "Imported", as_json)
 
 
-def _verify(
-    root: Path, settings: decision.UpdateSettings, incoming: Path, progress: Progress
-) -> str:
+def _verify(root: Path, settings: UpdateSettings, incoming: Path, progress: Progress) -> str:
     """The whole verification of a repository, every archive's bytes included."""
     question = Question(root, settings.model_copy(update={"repository": str(incoming)}))
     asked = decision.request(question)
