@@ -18,9 +18,10 @@ _EVERYTHING = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
 @click.command("update", context_settings=_EVERYTHING, add_help_option=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
-def update(paths: Paths, arguments: tuple[str, ...]) -> None:
+def update(paths: Paths, as_json: bool, arguments: tuple[str, ...]) -> None:
     """Check, plan, apply, undo and explain updates; `b3iq update --help` lists the verbs."""
     updater = paths.updater / "bin" / "b3iq-updater"
     if not updater.is_file():
@@ -31,4 +32,4 @@ def update(paths: Paths, arguments: tuple[str, ...]) -> None:
     if os.geteuid() != 0:
         raise UsageError("This needs root.", remedy="Run it with sudo.")
     sys.stdout.flush()
-    os.execv(updater, [str(updater), *(arguments or ("--help",))])  # noqa: S606 - root's own file
+    os.execv(updater, [str(updater), *(arguments or ("--help",)), *(["--json"] if as_json else [])])  # noqa: S606 - root's own file
