@@ -59,6 +59,11 @@ class Paths:
         return self.etc / "engine.toml"
 
     @property
+    def update_config(self) -> Path:
+        """What the operator decided about updates."""
+        return self.etc / "update.toml"
+
+    @property
     def trusted_root(self) -> Path:
         """The pinned TUF root that the operator was given."""
         return self.etc / "trusted-root.json"
@@ -93,6 +98,16 @@ class Paths:
     def updater_state(self) -> Path:
         """Floors, lock and staging of the updater; no metadata is cached there."""
         return self.state / "updater"
+
+    @property
+    def update_status(self) -> Path:
+        """What the updater tells the node; readable by everybody."""
+        return self.state / "update-status.json"
+
+    @property
+    def update_spool(self) -> Path:
+        """Where the node asks the updater for a verb, by a file of that name."""
+        return self.state / "update-spool"
 
     # Sockets.
     @property

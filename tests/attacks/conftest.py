@@ -15,7 +15,10 @@ import pytest
 
 from b3iq.updater.main import main
 from tests.attacks.parts import Release
+from tests.attacks.running import running
 from tests.attacks.simulator import Simulator
+
+__all__ = ["running"]
 
 
 @dataclass

@@ -26,15 +26,17 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"errors", "schemas"},
     "models": COMMON,
     "store": COMMON,
+    # What the updater and the node tell each other: neither may import the other.
+    "updates": COMMON,
     "privacy": COMMON,
     "engine": {"models"} | COMMON,
     "evidence": COMMON,
     "receipts": {"evidence"} | PURE,
     "audit": {"evidence"} | PURE,
     "credentials": {"audit", "evidence"} | PURE,
-    "updater": {"models"} | COMMON,
-    "console": {"credentials", "audit", "receipts", "node"} | PURE,
-    "node": {"credentials", "audit", "receipts", "evidence", "console"} | PURE,
+    "updater": {"models", "updates"} | COMMON,
+    "console": {"credentials", "audit", "receipts", "node", "updates"} | PURE,
+    "node": {"credentials", "audit", "receipts", "evidence", "console", "updates"} | PURE,
     # Of the updater, the readers of what it wrote: doctor judges by the same code.
     "checks": {"credentials", "updater"} | PURE,
     "cli": {"checks", "credentials", "audit", "receipts", "evidence", "updater", "node", "console"}

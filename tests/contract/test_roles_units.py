@@ -147,3 +147,14 @@ def test_a_socket_is_open_to_exactly_whom_it_is_for(
     assert found["SocketMode"] == [mode]
     assert found["SocketUser"] == ["root"]
     assert found["SocketGroup"] == [group]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd's own tool")
+def test_the_updater_is_no_more_exposed_than_the_documents_say(tmp_path: Path) -> None:
+    path = ROOT / "roles/updater/templates/etc/systemd/system/b3iq-update.service.j2"
+    text = path.read_text(encoding="utf-8").replace("{{ ansible_managed }}", "Ansible managed")
+    score, against = exposure(text, tmp_path, "b3iq-update.service")
+    assert score <= 2.5, against
+    documented = (ROOT / "docs/hardening.md").read_text(encoding="utf-8")
+    assert "| `b3iq-update.service` | 2.5 |" in documented
+    assert settings(text)["CapabilityBoundingSet"] == ["CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER"]

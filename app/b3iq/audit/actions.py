@@ -37,6 +37,7 @@ Action = Literal[
     "sessions_revoked",
     "setup_claim_refused",
     "setup_token_minted",
+    "update_requested",
 ]
 # `day_count`: how often this was refused to this client on this day (UTC), this time included.
 Refusal = Literal[
@@ -69,6 +70,7 @@ DETAILS: dict[Action, frozenset[str]] = {
     "sessions_revoked": frozenset({"sessions_ended"}),
     "setup_claim_refused": frozenset({"day_count"}),
     "setup_token_minted": frozenset({"expires_at"}),
+    "update_requested": frozenset({"verb"}),
 }
 
 

@@ -14,6 +14,7 @@ TABLE = {
     "/etc/b3iq/lan.nft": FileStatus("file", 0o644, _ROOT),
     "/etc/b3iq/node.toml": FileStatus("file", 0o644, _ROOT),
     "/etc/b3iq/trusted-root.json": FileStatus("file", 0o644, _ROOT),
+    "/etc/b3iq/update.toml": FileStatus("file", 0o644, _ROOT),
     "/etc/credstore.encrypted": FileStatus("directory", 0o700, _ROOT),
     "/opt/b3iq": FileStatus("directory", 0o755, _ROOT),
     "/opt/b3iq/current": FileStatus("link", 0o777, _ROOT),
@@ -31,6 +32,8 @@ TABLE = {
     "/var/lib/b3iq/models/*": FileStatus("directory", 0o750, "root:b3iq-engine"),
     "/var/lib/b3iq/models/*/*": FileStatus("file", 0o640, "root:b3iq-engine"),
     "/var/lib/b3iq/node": FileStatus("directory", 0o700, "b3iq-node:b3iq-node"),
+    "/var/lib/b3iq/update-spool": FileStatus("directory", 0o1770, "root:b3iq-node"),
+    "/var/lib/b3iq/update-status.json": FileStatus("file", 0o644, _ROOT),
     "/var/lib/b3iq/updater": FileStatus("directory", 0o700, _ROOT),
 }
 # Nothing else may lie here.

@@ -30,6 +30,7 @@ VERBS = {
     "sessions": ("b3iq.cli.sessions:sessions", "List and end the owner's sessions."),
     "setup-url": ("b3iq.cli.setup_url:setup_url", "Make the link that claims the node."),
     "status": ("b3iq.cli.status:status", "Show what the node is doing."),
+    "update": ("b3iq.cli.update:update", "Check, plan, apply, undo and explain updates."),
 }
 
 

@@ -46,6 +46,7 @@ _WHAT: dict[Action, str] = {
     "sessions_revoked": "Ended other sessions",
     "setup_claim_refused": "Claim refused",
     "setup_token_minted": "Made a setup link",
+    "update_requested": "Asked the updater",
 }
 _BADGES: dict[Action, str] = {
     "audit_log_accepted": "badge-danger",

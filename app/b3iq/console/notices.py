@@ -24,6 +24,7 @@ NOTICES = {
     "passkey-removed": Notice("The passkey is removed. Every other session is ended."),
     "name-changed": Notice("Your name is changed. Every other session is ended."),
     "password-changed": Notice("Your password is changed. Every other session is ended."),
+    "update-asked": Notice("The updater is asked. Load this page again in a moment."),
     "logged-out": Notice("You are logged out."),
     "session-ended": Notice("Your session has ended. Log in again.", "notice-warn"),
 }

@@ -60,6 +60,13 @@ ACTIONS = {
     "/console/passkeys/<passkey_id>/remove": Action(
         "This removes a passkey and ends every other session.", "Remove the passkey"
     ),
+    "/console/updates/check": Action("This looks for a newer release.", "Look for it"),
+    "/console/updates/apply": Action(
+        "This asks the updater to install the newer release.", "Ask for the update"
+    ),
+    "/console/updates/rollback": Action(
+        "This asks the updater to go back to the release before.", "Ask to go back"
+    ),
     "/console/name": Action(
         "This changes your name and ends every other session.",
         "Change the name",

@@ -6,7 +6,7 @@ from flask import Flask
 from werkzeug.routing import BaseConverter
 
 from b3iq.config import NodeConfig
-from b3iq.console import pages, security
+from b3iq.console import pages, security, updates
 from b3iq.console import passkeys as passkey_pages
 from b3iq.credentials.tokens import ID_FORM
 from b3iq.errors import ConfigError
@@ -50,6 +50,7 @@ _RESOURCES = (
     security,
     sessions,
     setup,
+    updates,
 )
 
 

@@ -162,6 +162,10 @@ POLICY: tuple[Rule, ...] = (
     _change("/console/passkeys/<passkey_id>/remove", "Removes a passkey."),
     _change("/console/name", "Changes the owner's name."),
     _change("/console/password", "Changes the owner's password."),
+    _rule("GET", "/console/updates", {OWNER}, "Updates: state, gates, chain.", form="page"),
+    _change("/console/updates/check", "Asks the updater to look for a release."),
+    _change("/console/updates/apply", "Asks the updater to install the release."),
+    _change("/console/updates/rollback", "Asks the updater for the release before."),
     _rule("GET", "/static/<path:filename>", {PUBLIC}, "Files of the pages."),
     # The administrator's socket; these do not exist on TCP.
     _rule("POST", "/admin/setup-token", {ADMIN}, "Mints the setup token."),

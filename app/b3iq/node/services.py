@@ -28,6 +28,7 @@ from b3iq.node.actors import acting
 from b3iq.node.engine_client import EngineClient
 from b3iq.node.metrics import Metrics
 from b3iq.node.streams import StreamSlots
+from b3iq.node.update_metrics import UpdateMetrics
 from b3iq.paths import Paths
 from b3iq.receipts.log import ReceiptLog
 from b3iq.store.database import Database
@@ -72,7 +73,7 @@ def build(config: NodeConfig, paths: Paths) -> Services:
     signer = Signer(secret_files.read(secret_files.NODE_IDENTITY, paths))
     database = _database(config, paths)
     streams = StreamSlots(config.stream_limit)
-    metrics = Metrics(streams)
+    metrics = _metrics(streams, paths)
     owners = Owners(database)
     receipts = ReceiptLog(database, signer, on_seal=metrics.count_receipt)
     receipts.recover()
@@ -101,6 +102,12 @@ def build(config: NodeConfig, paths: Paths) -> Services:
         metrics=metrics,
         lan=lan.load(config, paths),
     )
+
+
+def _metrics(streams: StreamSlots, paths: Paths) -> Metrics:
+    metrics = Metrics(streams)
+    metrics.registry.register(UpdateMetrics(paths.update_status))
+    return metrics
 
 
 def _database(config: NodeConfig, paths: Paths) -> Database:

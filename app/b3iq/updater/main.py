@@ -15,9 +15,7 @@ from b3iq.updater import answers, apply, journal, plan, transaction
 from b3iq.updater import export as export_
 from b3iq.updater import floors as floors_
 from b3iq.updater import status as status_
-from b3iq.updater.commands.history import history
-from b3iq.updater.commands.recover import recover
-from b3iq.updater.commands.rollback import rollback
+from b3iq.updater.commands import VERBS, common_machine
 from b3iq.updater.fetch import Repository
 from b3iq.updater.floors import Floors
 from b3iq.updater.manifest import Accelerator, digest
@@ -186,6 +184,7 @@ def install(
             shown = Progress(silent=as_json)
             job = apply.Job(request.repository, release, paths, group, shown, park_models=trial)
             ended = _carry_out(job, steps, request, floors, retry_known_bad)
+            common_machine.insist(ended)
         done = answers.release(release, changed=bool(steps))
         done["steps"] = [str(step) for step in steps]
         done["outcome"] = None if ended is None else ended.model_dump(mode="json")
@@ -215,7 +214,7 @@ def _carry_out(
     return None
 
 
-for _verb in (rollback, recover, history):
+for _verb in VERBS:
     cli.add_command(_verb)
 
 

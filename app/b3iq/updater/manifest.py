@@ -12,9 +12,10 @@ manifest that says otherwise is refused, so no manifest can point outside the la
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from b3iq.schemas import Closed, Sha256, faults
 from b3iq.updater.refusals import LayerUnknown, ManifestRefused
@@ -202,13 +203,32 @@ class ReleaseManifest(Closed):
         return (*(self.layer(name) for name in names), *self.models)
 
 
+class Wave(Closed):
+    """From `starts_at` on, this part of all nodes may install the release."""
+
+    starts_at: AwareDatetime
+    fraction: Annotated[float, Field(gt=0, le=1)]
+
+
 class Channel(Closed):
-    """`channels/<name>.json`: which release a channel stands at."""
+    """`channels/<name>.json`: which release a channel stands at.
+
+    Attributes:
+        waves: growing parts of all nodes; without any, every node may install at once.
+    """
 
     format: Literal["b3iq-channel-v1"]
     channel: Name
     version: Version
     sequence: Annotated[int, Field(ge=1)]
+    waves: Annotated[tuple[Wave, ...], Field(max_length=64)] = ()
+
+    @model_validator(mode="after")
+    def _waves_grow(self) -> Self:
+        for one, following in pairwise(self.waves):
+            if one.starts_at >= following.starts_at or one.fraction >= following.fraction:
+                raise ValueError("waves must begin later and be larger, one after the other")
+        return self
 
     @property
     def manifest_target(self) -> str:

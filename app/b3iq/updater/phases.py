@@ -85,20 +85,24 @@ class State(Closed):
     history: tuple[Outcome, ...] = ()
 
 
+def known_bad(state: State, candidate: Release) -> KnownBad | None:
+    """The failure that keeps this release from being tried again (I11); None where none does."""
+    if state.current is not None and candidate.manifest_sha256 == state.current.manifest_sha256:
+        return None
+    return next((b for b in state.known_bad if candidate.sequence <= b.release.sequence), None)
+
+
 def refuse_known_bad(state: State, candidate: Release) -> None:
     """A release that failed here waits for one of a higher sequence (I11).
 
     Raises:
         KnownBadRelease: this one is not newer than a failed one.
     """
-    if state.current is not None and candidate.manifest_sha256 == state.current.manifest_sha256:
-        return
-    for bad in state.known_bad:
-        if candidate.sequence <= bad.release.sequence:
-            raise KnownBadRelease(
-                f"Release {bad.release.version} did not work here: {bad.reason}",
-                remedy="Wait for a newer release, or try it again with --retry-known-bad.",
-            )
+    if bad := known_bad(state, candidate):
+        raise KnownBadRelease(
+            f"Release {bad.release.version} did not work here: {bad.reason}",
+            remedy="Wait for a newer release, or try it again with --retry-known-bad.",
+        )
 
 
 def begin(state: State, candidate: Release) -> State:

@@ -198,6 +198,13 @@ class KnownBadRelease(Refused):
     title = "This release did not work on this machine"
 
 
+class TrialFailed(Refused):
+    """The release was tried and failed a check; what runs now is in the words."""
+
+    code = "trial_failed"
+    title = "The release did not work on this machine"
+
+
 class DataTooNew(Refused):
     """The data on this machine were written by a release that this one cannot follow."""
 
@@ -224,3 +231,17 @@ class Unfinished(Refused):
 
     code = "unfinished"
     title = "An update is under way"
+
+
+class GatesClosed(Refused):
+    """Something stands between this machine and the update; `explain` shows each gate."""
+
+    code = "gates_closed"
+    title = "The update does not begin now"
+
+
+class NoRepository(Refused):
+    """The settings name no repository, and no bundle was imported."""
+
+    code = "no_repository"
+    title = "There is no repository to ask"

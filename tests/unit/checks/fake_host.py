@@ -175,6 +175,9 @@ def pin(fake: FakeHost, root: str) -> None:
 def _settings(fake: FakeHost, model_sha256: str) -> None:
     fake.write("/etc/b3iq/node.toml", "listen_port = 8831\n" + LAN)
     fake.write("/etc/b3iq/lan.nft", "table inet b3iq {}\n")
+    fake.write("/etc/b3iq/update.toml", "")
+    fake.write("/var/lib/b3iq/update-status.json", "{}")
+    fake.host.at("/var/lib/b3iq/update-spool").mkdir()
     fake.write(
         "/etc/b3iq/engine.toml", f'model = "b3iq-tiny"\nmanifest_sha256 = "{model_sha256}"\n'
     )

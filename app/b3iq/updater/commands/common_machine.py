@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from b3iq.paths import Paths
-from b3iq.updater import fsops, status
+from b3iq.updater import announce, fsops, status, transaction
 from b3iq.updater.phases import Outcome
+from b3iq.updater.refusals import TrialFailed
 
 root_directory = click.option(
     "--root-directory",
@@ -28,6 +29,44 @@ def locked(root: Path) -> Iterator[Paths]:
     paths = status.rooted(root)
     with fsops.exclusive(paths.updater_state / "lock"):
         yield paths
+
+
+def finish_interrupted(root: Path) -> None:
+    """Recover an update that was cut short, before anything new is decided.
+
+    Raises:
+        StateUnreadable: the running release is kept.
+    """
+    with locked(root) as paths:
+        if outcome := transaction.recover(paths):
+            announce.changed(paths, outcome)
+
+
+def go_back(root: Path) -> Outcome:
+    """Roll back, and tell the node.
+
+    Raises:
+        NoFormerRelease, DataTooNew: nothing was switched.
+        TrialFailed: the former release failed its checks.
+    """
+    with locked(root) as paths:
+        transaction.recover(paths)
+        outcome = transaction.rollback(paths)
+        announce.changed(paths, outcome)
+        insist(outcome)
+        return outcome
+
+
+def insist(outcome: Outcome | None) -> None:
+    """Make a trial that failed a failure of the verb.
+
+    Raises:
+        TrialFailed: it was not committed.
+    """
+    if outcome is not None and outcome.result != "committed":
+        raise TrialFailed(
+            announce.told(outcome), remedy="`b3iq update history` keeps this; see also the journal."
+        )
 
 
 def show(outcome: Outcome | None, as_json: bool) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from b3iq.updater import transaction
 from b3iq.updater.commands import common_machine
 
 
@@ -18,6 +17,4 @@ def rollback(root_directory: Path, as_json: bool) -> None:
 
     The release that is left counts as bad from then on, so that no timer brings it back.
     """
-    with common_machine.locked(root_directory) as paths:
-        transaction.recover(paths)
-        common_machine.show(transaction.rollback(paths), as_json)
+    common_machine.show(common_machine.go_back(root_directory), as_json)
