@@ -184,7 +184,6 @@ def install(
             shown = Progress(silent=as_json)
             job = apply.Job(request.repository, release, paths, group, shown, park_models=trial)
             ended = _carry_out(job, steps, request, floors, retry_known_bad)
-            common_machine.insist(ended)
         done = answers.release(release, changed=bool(steps))
         done["steps"] = [str(step) for step in steps]
         done["outcome"] = None if ended is None else ended.model_dump(mode="json")
@@ -204,7 +203,9 @@ def _carry_out(
 ) -> Outcome | None:
     """With a trial, or at once and noted for the history."""
     if job.park_models:
-        return transaction.apply(job, steps, retry_known_bad=retry)
+        outcome = transaction.apply(job, steps, retry_known_bad=retry)
+        common_machine.insist(outcome)
+        return outcome
     transaction.require_idle(job.paths)
     apply.apply(job, steps)
     floors_.write(request.floors_file, floors_.raised_sequence(floors, job.release.manifest))
