@@ -10,22 +10,17 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from b3iq.updater import fsops
-from b3iq.updater.main import main
+from tests.attacks import dying
 from tests.attacks.conftest import Machine
 from tests.attacks.parts import Release, model, updater_layer
 from tests.attacks.simulator import Simulator
-
-_CHANGES = {"os.rename", "os.symlink", "os.mkdir", "os.rmdir", "os.remove", "os.chmod"}
-_KILLED = 137
 
 
 @pytest.fixture
@@ -39,35 +34,8 @@ def update(installed: Machine, simulator: Simulator) -> tuple[Machine, Path, Pat
 
 
 def _run(root: Path, repository: Path, pinned: Path, die_at: int) -> tuple[int, int]:
-    """Install in a child that dies before its Nth change; exit status and changes seen."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        changes = 0
-
-        def watch(event: str, arguments: Any) -> None:
-            nonlocal changes
-            mine = event in _CHANGES or (event == "open" and arguments[2] & os.O_CREAT)
-            if mine and str(arguments[0]).startswith(str(root)):
-                changes += 1
-                if changes == die_at:
-                    os._exit(_KILLED)
-
-        try:
-            sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - until _exit
-            sys.addaudithook(watch)
-            status = main(
-                ["install", "--repository", str(repository), "--trusted-root", str(pinned),
-                 "--accelerator", "cpu", "--root-directory", str(root), "--json"]
-            )  # fmt: skip
-            os.write(writer, str(changes).encode())
-            os._exit(status)
-        finally:
-            os._exit(99)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        seen = pipe.read()
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), int(seen or 0)
+    arguments = ["--repository", str(repository), "--trusted-root", str(pinned)]
+    return dying.run(root, ["install", *arguments, "--accelerator", "cpu"], die_at)
 
 
 def test_a_kill_before_any_change_leaves_a_whole_release_and_a_rerun_finishes(
@@ -86,7 +54,7 @@ def test_a_kill_before_any_change_leaves_a_whole_release_and_a_rerun_finishes(
     for die_at in range(1, changes + 1):
         shutil.rmtree(machine.root)
         shutil.copytree(former, machine.root, symlinks=True)
-        assert _run(machine.root, repository, pinned, die_at)[0] == _KILLED
+        assert _run(machine.root, repository, pinned, die_at)[0] == dying.KILLED
         version = machine.version()
         assert version is not None
         assert _release_tree(machine, machine.root) == wholes[version]
