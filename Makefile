@@ -29,7 +29,8 @@ $(VENV): app/packages.txt app/locks/dev.txt app/pyproject.toml app/locks/install
 	@app/locks/install-packages app/packages.txt
 	@echo 'Installing the Python environment from app/locks/dev.txt (about a minute)'
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r app/locks/dev.txt \
+	@# The lock is complete; pip would ask for a hash of `pydantic[email]`, which has none of its own.
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r app/locks/dev.txt \
 	  || { echo 'pip could not install the lock. If it finds no torch==2.13.0+cpu, set'; \
 	       echo 'PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu and run this again.'; exit 1; } >&2
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e app
