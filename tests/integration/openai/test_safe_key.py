@@ -83,6 +83,8 @@ def test_an_interrupted_example_leaves_no_key_behind(environment, tmp_path, shel
             cwd=tmp_path,
             env={"PATH": os.environ["PATH"], **environment},
             start_new_session=True,
+            # Whoever starts the tests in the background hands down that Ctrl-C is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
