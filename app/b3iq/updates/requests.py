@@ -23,7 +23,7 @@ class SpoolClosed(B3iqError):
 
     code = "update_not_possible"
     title = "The updater cannot be asked from here"
-    status = 503
+    status = 409
 
 
 def drop(spool: Path, verb: Verb) -> None:

@@ -64,7 +64,7 @@ def test_a_request_is_one_empty_file_and_one_line_of_the_audit_log(node, owner, 
 
 def test_a_request_that_cannot_be_left_is_not_recorded(node, owner):
     node.services.paths.update_spool.rmdir()
-    assert owner.change("/console/updates/apply").status_code == 503
+    assert owner.change("/console/updates/apply").status_code == 409
     assert not [e for e in node.services.audit.recent(5) if "update" in e.event["action"]]
 
 
