@@ -42,6 +42,7 @@ _PRUNE = (
 _UPDATER_SOURCE = (
     "b3iq/__init__.py", "b3iq/py.typed", "b3iq/config.py", "b3iq/errors.py", "b3iq/logs.py",
     "b3iq/paths.py", "b3iq/schemas.py", "b3iq/systemd.py", "b3iq/models/", "b3iq/updater/",
+    "b3iq/updates/",
 )  # fmt: skip
 
 
