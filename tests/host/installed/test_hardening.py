@@ -22,6 +22,10 @@ UNITS = {
     "b3iq-engine.socket": ("enabled", "active"),
     "b3iq-node.service": ("enabled", "active"),
     "b3iq-node.socket": ("enabled", "active"),
+    "b3iq-update.path": ("enabled", "active"),
+    "b3iq-update.service": ("static", "inactive"),
+    # The repository of this host is a directory, which it cannot ask by itself.
+    "b3iq-update.timer": ("disabled", "inactive"),
 }
 
 # Type, mode, owner and group of everything at these places; VERSION and DIGEST stand for names
@@ -31,6 +35,7 @@ d 755 root:root /etc/b3iq
 f 644 root:root /etc/b3iq/engine.toml
 f 644 root:root /etc/b3iq/node.toml
 f 644 root:root /etc/b3iq/trusted-root.json
+f 644 root:root /etc/b3iq/update.toml
 d 700 root:root /etc/credstore.encrypted
 f 600 root:root /etc/credstore.encrypted/b3iq-node-identity
 f 600 root:root /etc/credstore.encrypted/b3iq-token-pepper
@@ -50,6 +55,7 @@ d 755 root:root /var/lib/b3iq
 d 755 root:b3iq-engine /var/lib/b3iq/models
 d 750 root:b3iq-engine /var/lib/b3iq/models/b3iq-smoke
 d 700 b3iq-node:b3iq-node /var/lib/b3iq/node
+d 1770 root:b3iq-node /var/lib/b3iq/update-spool
 d 700 root:root /var/lib/b3iq/updater
 """
 

@@ -76,7 +76,7 @@ def test_what_an_interrupted_run_left_is_finished_and_joins_no_later_one(
     done = playbook("install")
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(host.run(f"cat {STATE}/floors.json").stdout)["sequence"] == floors["sequence"]
-    assert host.run(f"ls {STATE}").stdout.split() == ["floors.json", "lock"]
+    assert host.run(f"ls {STATE}").stdout.split() == ["floors.json", "lock", "state.json"]
 
 
 def test_a_release_that_the_host_refuses_brings_no_updater_and_leaves_no_copy(
@@ -91,4 +91,4 @@ def test_a_release_that_the_host_refuses_brings_no_updater_and_leaves_no_copy(
     assert done.returncode != 0
     assert "Refused (rollback)" in done.stdout + done.stderr
     assert host.run("readlink /opt/b3iq/updater").stdout == "layers/updater-former\n"
-    assert host.run(f"ls {STATE}").stdout.split() == ["floors.json", "lock"]
+    assert host.run(f"ls {STATE}").stdout.split() == ["floors.json", "lock", "state.json"]
