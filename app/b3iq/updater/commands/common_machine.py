@@ -14,14 +14,6 @@ from b3iq.updater import announce, fsops, status, transaction
 from b3iq.updater.phases import Outcome
 from b3iq.updater.refusals import TrialFailed
 
-root_directory = click.option(
-    "--root-directory",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("/"),
-    help="Where the host's file system begins; for images and tests.",
-)
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
 
 @contextlib.contextmanager
 def locked(root: Path) -> Iterator[Paths]:

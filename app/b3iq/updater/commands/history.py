@@ -8,12 +8,11 @@ from pathlib import Path
 import click
 
 from b3iq.updater import journal, status
-from b3iq.updater.commands import common_machine
+from b3iq.updater.commands import common, common_machine
 
 
 @click.command()
-@common_machine.as_json
-@common_machine.root_directory
+@common.options
 def history(root_directory: Path, as_json: bool) -> None:
     """Show how the last updates ended, oldest first."""
     ended = journal.read(status.rooted(root_directory)).history

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from b3iq.updater import journal, transaction
-from b3iq.updater.commands import common_machine
+from b3iq.updater.commands import common, common_machine
 from b3iq.updater.phases import State
 
 
@@ -15,8 +15,7 @@ from b3iq.updater.phases import State
 @click.option("--before-start", is_flag=True, help="At boot: choose what will be started.")
 @click.option("--after-start", is_flag=True, help="At boot: judge what was started.")
 @click.option("--forget-state", is_flag=True, help="Begin a new state where it is damaged.")
-@common_machine.as_json
-@common_machine.root_directory
+@common.options
 def recover(
     before_start: bool, after_start: bool, forget_state: bool, root_directory: Path, as_json: bool
 ) -> None:

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import click
 
-from b3iq.updater.commands import common_machine
+from b3iq.updater.commands import common, common_machine
 
 
 @click.command()
-@common_machine.as_json
-@common_machine.root_directory
+@common.options
 def rollback(root_directory: Path, as_json: bool) -> None:
     """Try the release that ran before, and stay there if it works.
 
